@@ -1,0 +1,93 @@
+"""The numbered steps that bring any older file to today's schema; `PRAGMA user_version` is how many have run."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite_utils
+
+
+def documents_and_pages(db: sqlite_utils.Database) -> None:
+    """Collections, their documents, the pages of those, and the inverted index of the pages."""
+    db["collections"].create(
+        {"id": int, "name": str, "revision": int, "analyser": str, "created_at": str},
+        pk="id",
+        not_null={"name", "revision", "analyser", "created_at"},
+        defaults={"revision": 0},
+    )
+    db["collections"].create_index(["name"], unique=True)
+    db["documents"].create(
+        {
+            "id": int,
+            "doc_id": str,
+            "collection_id": int,
+            "source": str,
+            "name": str,
+            "type": str,
+            "language": str,
+            "size": int,
+            "mtime_ns": int,
+            "sha256": str,
+            "page_count": int,
+            "char_count": int,
+            "metadata": str,
+            "outline": str,
+            "added_at": str,
+        },
+        pk="id",
+        not_null={"doc_id", "collection_id", "source", "name", "type", "sha256", "metadata", "outline", "added_at"},
+        foreign_keys=[("collection_id", "collections", "id")],
+    )
+    db["documents"].create_index(["collection_id", "source"], unique=True)
+    db["documents"].create_index(["doc_id"], unique=True)
+    db["documents"].create_index(["collection_id", "sha256"])
+    # Ids are never used again (AUTOINCREMENT): a stale id in a cache or cursor must not name another page.
+    db.execute(
+        """CREATE TABLE pages (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            entry_id TEXT NOT NULL UNIQUE,
+            document_id INTEGER NOT NULL REFERENCES documents(id),
+            position INTEGER NOT NULL,
+            number INTEGER,
+            start_char INTEGER NOT NULL,
+            end_char INTEGER NOT NULL,
+            section_title TEXT,
+            heading_path TEXT NOT NULL,
+            keywords TEXT NOT NULL,
+            content TEXT NOT NULL
+        )"""
+    )
+    db["pages"].create_index(["document_id", "position"], unique=True)
+
+
+def prompts(db: sqlite_utils.Database) -> None:
+    """Stored RACTO prompts, every version of each."""
+    db["prompt_versions"].create(
+        {"name": str, "version": int, "fields": str, "note": str, "created_at": str, "deleted": int},
+        pk=("name", "version"),
+        not_null={"fields", "note", "created_at", "deleted"},
+        defaults={"note": "", "deleted": 0},
+    )
+
+
+MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (documents_and_pages, prompts)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Run the steps this file has not seen, all of them or none; safe when several processes start at once."""
+    import sqlite_utils  # 120 ms, and only a new or old file needs it
+
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        for step in MIGRATIONS[version:]:
+            step(sqlite_utils.Database(connection))
+        connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
