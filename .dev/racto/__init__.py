@@ -1,6 +1,12 @@
-from pathlib import Path
+"""`racto` as it is in a checkout: the rooms lie beside each other at the top, `api/` gives the names."""
 
-__path__ = [str(Path(__file__).resolve().parents[2])]
+import os.path
+from typing import TYPE_CHECKING
 
-from racto.api import *  # noqa: E402, F403
-from racto.api import __all__, __dir__, __getattr__  # noqa: E402, F401
+_TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+__path__ = [_TOP, os.path.join(_TOP, "api")]
+
+from racto.api import __all__, __dir__, __getattr__
+
+if TYPE_CHECKING:
+    from racto.api import *

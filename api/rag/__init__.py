@@ -1,0 +1,1 @@
+"""Retrieval under the module names of the specification."""

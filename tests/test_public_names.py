@@ -1,0 +1,90 @@
+"""`import racto` is light, and every public name is there, typed and documented."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import racto
+
+ROOT = Path(__file__).parents[1]
+API = ROOT / "api" / "__init__.py"
+
+
+def _python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd="/").stdout
+
+
+def test_importing_racto_loads_nothing_heavy() -> None:
+    before = set(json.loads(_python("import sys, json; print(json.dumps(sorted(sys.modules)))")))
+    after = set(json.loads(_python("import racto, sys, json; print(json.dumps(sorted(sys.modules)))")))
+    loaded = {name.partition(".")[0] for name in after - before}
+    third_party = {name for name in loaded if name not in sys.stdlib_module_names and name != "racto"}
+    assert not third_party
+    assert {name for name in after if name.startswith("racto.")} <= {"racto.api"}
+
+
+def test_importing_racto_costs_less_than_twenty_milliseconds() -> None:
+    code = "import time; t = time.perf_counter(); import racto; print((time.perf_counter() - t) * 1000)"
+    assert statistics.median(float(_python(code)) for _ in range(7)) <= 20
+
+
+@pytest.mark.parametrize("name", sorted(racto.__all__))
+def test_every_public_name_resolves_and_is_documented(name: str) -> None:
+    value = getattr(racto, name)
+    if inspect.isclass(value) or inspect.isfunction(value):
+        assert inspect.getdoc(value), f"racto.{name} has no docstring"
+        assert value.__module__.startswith("racto."), f"racto.{name} is not ours"
+
+
+@pytest.mark.parametrize("name", sorted(racto.__all__))
+def test_every_public_name_is_in_the_reference(name: str) -> None:
+    if not name.startswith("__"):
+        assert f"`{name}`" in (ROOT / "docs" / "reference.md").read_text(), f"docs/reference.md does not mention {name}"
+
+
+def test_public_methods_are_documented() -> None:
+    bare = [
+        f"{name}.{member}"
+        for name in racto.__all__
+        if inspect.isclass(cls := getattr(racto, name))
+        for member, value in vars(cls).items()
+        if not member.startswith("_")
+        and (inspect.isfunction(value) or isinstance(value, property | classmethod | staticmethod))
+        and not inspect.getdoc(getattr(cls, member))
+    ]
+    assert not bare
+
+
+def test_the_three_lists_of_public_names_agree() -> None:
+    tree = ast.parse(API.read_text())
+    typed = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If)
+        for statement in node.body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+    }
+    homes = {name for names in racto.api._HOMES.values() for name in names}
+    assert typed == homes == set(racto.__all__) - {"__version__"}
+    assert len(typed) > 40
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'RactoPromt'"):
+        racto.RactoPromt  # noqa: B018
+
+
+def test_the_module_names_of_the_specification_work() -> None:
+    from racto.mcp import RactoMCPServer
+    from racto.rag.page_index import PageIndexRAG
+
+    assert RactoMCPServer is racto.RactoMCPServer
+    assert PageIndexRAG is racto.PageIndexRAG
