@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench serve conformance clean
+.PHONY: demo test lint bench serve docs conformance clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime ## index a folder, search it, compile a prompt, over real stdio
@@ -24,6 +24,9 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts
 
 bench: $(VENV)/.bench ## every benchmark, side by side with its peers; tables and charts land in benchmarks/results
 	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.dev ## docs/reference.md from the code
+	$(BIN)/python -m docs.build
 
 conformance: $(VENV)/.dev ## the official MCP conformance suite, both revisions (needs npm)
 	$(BIN)/python -m tests.conformance.run

@@ -1,0 +1,85 @@
+"""Write docs/reference.md: every public name, tool, setting and command, from the code itself. `make docs` runs it.
+
+`text()` is also what tests/test_docs.py compares the committed file with.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import racto
+from racto.server.app import build
+from racto.server.commands import COMMANDS
+from racto.server.settings import Settings
+
+HERE = Path(__file__).parent
+
+
+def _first_paragraph(value: object) -> str:
+    return " ".join((inspect.getdoc(value) or "").partition("\n\n")[0].split())
+
+
+def _cell(text: object) -> str:
+    return str(text).replace("|", "\\|").replace("\n", " ")
+
+
+def _tools() -> list[str]:
+    lines = ["## Tools", ""]
+    for tool in build(Settings()).registry:
+        hints = [hint for hint in ("read_only", "destructive", "idempotent") if getattr(tool, hint)]
+        lines += [f"### `{tool.name}`", "", f"{tool.description}", ""]
+        if hints:
+            lines += [f"Hints: {', '.join(hints)}.", ""]
+        required = tool.input_schema.get("required", [])
+        if tool.input_schema["properties"]:
+            lines += ["| argument | type | default | |", "|---|---|---|---|"]
+        for name, schema in tool.input_schema["properties"].items():
+            kind = schema.get("type", "any")
+            kind = " or ".join(kind) if isinstance(kind, list) else kind
+            default = "required" if name in required else f"`{schema['default']!r}`" if "default" in schema else ""
+            lines.append(f"| `{name}` | {kind} | {default} | {_cell(schema.get('description', ''))} |")
+        lines.append("")
+    return lines
+
+
+def _resources() -> list[str]:
+    lines = ["## Resources", "", "| template | kind | |", "|---|---|---|"]
+    for family in build(Settings()).resources:
+        lines.append(f"| `{family.template}` | {family.mime_type} | {_cell(family.description)} |")
+    return [*lines, ""]
+
+
+def _settings() -> list[str]:
+    lines = ["## Settings", "", "Defaults < config file < environment < flags; `racto config` shows each value and where it came from.", ""]
+    lines += ["| key in the file | environment | default | |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "(see text)" if field.default_factory else f"`{field.default!r}`"
+        lines.append(f"| `{name}` | `RACTO_{name.upper()}` | {_cell(default)} | {_cell(field.description or '')} |")
+    return [*lines, ""]
+
+
+def _commands() -> list[str]:
+    lines = ["## Commands", "", "| command | |", "|---|---|"]
+    lines += [f"| `racto {name}` | {_cell(command.summary)} |" for name, command in COMMANDS.items()]
+    return [*lines, "", "`racto COMMAND --help` has the flags and examples.", ""]
+
+
+def _names() -> list[str]:
+    lines = ["## Python", "", "Every name is imported from `racto`.", "", "| name | |", "|---|---|"]
+    for name in sorted(racto.__all__, key=str.lower):
+        if not name.startswith("__"):
+            value = getattr(racto, name)
+            about = _first_paragraph(value) if inspect.isclass(value) or inspect.isfunction(value) else "Type alias."
+            lines.append(f"| `{name}` | {_cell(about)} |")
+    return [*lines, ""]
+
+
+def text() -> str:
+    """The whole reference as Markdown."""
+    head = ["# Reference", "", "Made by `make docs` from the code; do not edit by hand.", ""]
+    return "\n".join([*head, *_tools(), *_resources(), *_settings(), *_commands(), *_names()])
+
+
+if __name__ == "__main__":
+    (HERE / "reference.md").write_text(text())
