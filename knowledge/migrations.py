@@ -19,6 +19,7 @@ def documents_and_pages(db: sqlite_utils.Database) -> None:
         defaults={"revision": 0},
     )
     db["collections"].create_index(["name"], unique=True)
+    # A document of unknown size is a text that was given, not a file. Its pages are `first_page` and those that follow it.
     db["documents"].create(
         {
             "id": int,
@@ -29,28 +30,33 @@ def documents_and_pages(db: sqlite_utils.Database) -> None:
             "type": str,
             "language": str,
             "size": int,
-            "mtime_ns": int,
+            "modified_ns": int,
+            "read_ns": int,
             "sha256": str,
+            "recipe": str,
+            "first_page": int,
             "page_count": int,
             "char_count": int,
             "metadata": str,
             "outline": str,
-            "added_at": str,
+            "notes": str,
         },
         pk="id",
-        not_null={"doc_id", "collection_id", "source", "name", "type", "sha256", "metadata", "outline", "added_at"},
+        not_null={
+            "doc_id", "collection_id", "source", "name", "type", "language", "modified_ns", "read_ns", "sha256", "recipe",
+            "first_page", "page_count", "char_count", "metadata", "outline", "notes",
+        },
         foreign_keys=[("collection_id", "collections", "id")],
-    )
+    )  # fmt: skip
     db["documents"].create_index(["collection_id", "source"], unique=True)
     db["documents"].create_index(["doc_id"], unique=True)
     db["documents"].create_index(["collection_id", "sha256"])
+    db["documents"].create_index(["collection_id", "language", "page_count"])  # counting, without the rows
     # Ids are never used again (AUTOINCREMENT): a stale id in a cache or cursor must not name another page.
     db.execute(
         """CREATE TABLE pages (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
-            entry_id TEXT NOT NULL UNIQUE,
-            document_id INTEGER NOT NULL REFERENCES documents(id),
-            position INTEGER NOT NULL,
+            document_id INTEGER NOT NULL,
             number INTEGER,
             start_char INTEGER NOT NULL,
             end_char INTEGER NOT NULL,
@@ -60,7 +66,22 @@ def documents_and_pages(db: sqlite_utils.Database) -> None:
             content TEXT NOT NULL
         )"""
     )
-    db["pages"].create_index(["document_id", "position"], unique=True)
+    # Files that gave no document, so that an unchanged one is not read again only to fail again.
+    db["rejects"].create(
+        {
+            "collection_id": int,
+            "source": str,
+            "size": int,
+            "modified_ns": int,
+            "read_ns": int,
+            "recipe": str,
+            "code": str,
+            "reason": str,
+        },
+        pk=("collection_id", "source"),
+        not_null={"size", "modified_ns", "read_ns", "recipe", "code", "reason"},
+        foreign_keys=[("collection_id", "collections", "id")],
+    )
 
 
 def prompts(db: sqlite_utils.Database) -> None:
