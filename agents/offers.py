@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from .calls import Content
 
@@ -103,6 +103,26 @@ class PromptFamily(Protocol):
 
     def complete(self, name: str, argument: str, prefix: str, given: Mapping[str, str]) -> Sequence[str]:
         """Values for `argument` of prompt `name` that start with `prefix`."""
+        ...
+
+
+class Changed(Protocol):
+    """What a family calls, from any thread, when what it offers is no longer what it was."""
+
+    def __call__(self, uri: str | None = None) -> None:
+        """:param uri: The resource that has other contents now, when it is one known resource."""
+        ...
+
+
+@runtime_checkable
+class Observable(Protocol):
+    """A family that says when what it offers changes, so clients can be told. Both kinds of family may be one."""
+
+    def subscribe(self, changed: Changed) -> Callable[[], None]:
+        """Call `changed` after every change.
+
+        :returns: What ends the subscription.
+        """
         ...
 
 
