@@ -1,0 +1,52 @@
+"""`racto config`: every setting, its value and where it came from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from ..console import out, styled
+from ..settings import Loaded, config_file
+from . import flags
+
+EXAMPLES = """\
+  racto config              a table
+  racto config --json       the same as data
+  RACTO_PORT=9000 racto config"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of this command."""
+    parser.add_argument("--json", action="store_true", help="print data instead of a table")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the settings; a secret shows only that it is set."""
+    loaded = flags.loaded(arguments)
+    values = loaded.settings.model_dump(mode="json")
+    if arguments.json:
+        out(
+            json.dumps(
+                {name: {"value": value, "source": loaded.sources[name]} for name, value in values.items()}, indent=2
+            )
+        )
+        return 0
+    _table(loaded, {name: _shown(value) for name, value in values.items()})
+    return 0
+
+
+def _table(loaded: Loaded, values: dict[str, str]) -> None:
+    names, widest = max(map(len, values)), max(map(len, values.values()))
+    for name, value in values.items():
+        source = loaded.sources[name]
+        out(
+            f"{styled(f'{name:<{names}}', 'bold')}  {value:<{widest}}  {styled(source, 'dim' if source == 'default' else 'cyan')}"
+        )
+    file = config_file()
+    out(f"\nconfig file: {file}{'' if file.exists() else ' (there is none)'}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return {None: "none", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)

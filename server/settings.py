@@ -1,0 +1,198 @@
+"""Every setting of racto, in one model, and where each value came from.
+
+Later wins: default < config file (TOML) < environment (`RACTO_PORT`) < command-line flag (`--port`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from ..knowledge.errors import ConfigError, unknown_name
+from ..tools import TOOLSETS
+
+PREFIX = "RACTO_"
+CONFIG_VARIABLE = "RACTO_CONFIG"
+"""Environment variable that names the config file; not a setting itself."""
+
+
+def config_folder() -> Path:
+    """Where programs keep a person's configuration: `%APPDATA%` on Windows, `$XDG_CONFIG_HOME` or `~/.config` elsewhere."""
+    return _platform_folder("APPDATA", "XDG_CONFIG_HOME", ".config")
+
+
+def default_database() -> Path:
+    """`racto/racto.db` below `%LOCALAPPDATA%` on Windows, `$XDG_DATA_HOME` or `~/.local/share` elsewhere."""
+    return _platform_folder("LOCALAPPDATA", "XDG_DATA_HOME", ".local/share") / "racto" / "racto.db"
+
+
+def _platform_folder(windows: str, xdg: str, below_home: str) -> Path:
+    named = os.environ.get(windows if sys.platform == "win32" else xdg, "")
+    return Path(named) if Path(named).is_absolute() else Path.home() / below_home
+
+
+def default_roots() -> tuple[Path, ...]:
+    """`~/Documents`, where a newcomer's documents are.
+
+    The working folder of a server is whatever the host chose (often `/`), and the home folder holds keys and mail: neither is a default.
+    """
+    return (Path.home() / "Documents",)
+
+
+def _split(separator: str) -> BeforeValidator:
+    def split(value: object) -> object:
+        return [part.strip() for part in value.split(separator) if part.strip()] if isinstance(value, str) else value
+
+    return BeforeValidator(split)
+
+
+def _known_toolsets(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in TOOLSETS:
+            raise ValueError(str(unknown_name("toolset", name, TOOLSETS)))
+    return names
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Names = Annotated[tuple[str, ...], _split(",")]
+
+
+class Settings(BaseModel):
+    """What can be set. A field `port` is `port` in the config file and `RACTO_PORT` in the environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database: AbsolutePath = Field(default_factory=default_database, description="The one file everything is kept in.")
+    roots: Annotated[tuple[AbsolutePath, ...], _split(os.pathsep)] = Field(
+        default_factory=default_roots,
+        description=f"Folders whose files tools may read; in the environment separated by {os.pathsep!r}.",
+    )
+    toolsets: Annotated[Names, AfterValidator(_known_toolsets)] = Field(
+        default=tuple(TOOLSETS), min_length=1, description=f"Features to offer, of: {', '.join(TOOLSETS)}."
+    )
+    read_only: bool = Field(default=False, description="Offer only tools that change nothing.")
+    transport: Literal["stdio", "sse", "http"] = Field(
+        default="stdio", description="How clients connect: stdio, or one HTTP port with /mcp and /sse."
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address the HTTP port listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="HTTP port; 0 takes a free one.")
+    token: SecretStr | None = Field(
+        default=None, min_length=1, description="Bearer token HTTP clients must send; needed beyond loopback."
+    )
+    allowed_hosts: Names = Field(
+        default=(), description="Further Host headers to accept, besides the address listened on."
+    )
+    allowed_origins: Names = Field(
+        default=(), description="Web origins whose pages may call, besides the server's own."
+    )
+    max_request_bytes: int = Field(default=64 * 2**20, ge=1024, description="Largest HTTP request accepted, in bytes.")
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
+    ] = Field(default="warning", description="What is logged, always to stderr; debug adds tracebacks.")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings as they came together.
+
+    :param sources: Setting → where its value came from: `default`, a file, a variable or a flag.
+    :param warnings: What looks like a mistake but stops nothing, one sentence each.
+    """
+
+    settings: Settings
+    sources: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+def load(flags: Mapping[str, Any] | None = None) -> Loaded:
+    """Put the settings together.
+
+    :param flags: Values from the command line by setting; `None` means the flag was not given.
+    :raises ConfigError: a value cannot be right, or the config file is broken or holds an unknown key; the message says where.
+    """
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(Settings.model_fields, "default")
+    file = config_file()
+    for name, value in _read_file(file).items():
+        values[name], sources[name] = value, str(file)
+    warnings = []
+    for variable, value in sorted(os.environ.items()):
+        name = variable.removeprefix(PREFIX).lower()
+        if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE or not value:
+            continue
+        if name in sources:
+            values[name], sources[name] = value, variable
+        else:
+            known = [f"{PREFIX}{field.upper()}" for field in sources]
+            warnings.append(f"{variable} is ignored. {unknown_name('setting', variable, known)}")
+    for name, value in (flags or {}).items():
+        if value is not None:
+            values[name], sources[name] = value, "the command line"
+    try:
+        return Loaded(Settings.model_validate(values), sources, tuple(warnings))
+    except ValidationError as error:
+        raise _explained(error, sources) from None
+
+
+def config_file() -> Path:
+    """The config file that is read: `$RACTO_CONFIG`, else `racto/config.toml` in the configuration folder, which need not exist."""
+    named = os.environ.get(CONFIG_VARIABLE)
+    return Path(named).expanduser().absolute() if named else config_folder() / "racto" / "config.toml"
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        if not os.environ.get(CONFIG_VARIABLE):
+            return {}
+        raise ConfigError(f"There is no config file {path}.", f"Make it, or correct {CONFIG_VARIABLE}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"The config file {path} cannot be read: {error}.", "It must be a UTF-8 text file you may read."
+        ) from None
+    import tomllib  # most people have no config file, and every start would pay
+
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"The config file {path} is not valid TOML: {error}.",
+            'A line looks like: port = 8000 or roots = ["~/papers"].',
+        ) from None
+    for name in values.keys() - Settings.model_fields.keys():
+        error = unknown_name("setting", name, Settings.model_fields)
+        raise ConfigError(f"The config file {path} sets {name!r}, which does not exist.", error.hint)
+    return {
+        name: _anchored(value, path.parent) if name in {"database", "roots"} else value
+        for name, value in values.items()
+    }
+
+
+def _anchored(value: Any, folder: Path) -> Any:
+    """A relative path in a config file is meant from where the file lies, not from where racto happens to start."""
+    if isinstance(value, list):
+        return [_anchored(item, folder) for item in value]
+    return folder / Path(value).expanduser() if isinstance(value, str) else value
+
+
+def _explained(error: ValidationError, sources: Mapping[str, str]) -> ConfigError:
+    first = error.errors(include_url=False, include_context=False)[0]
+    name = str(first["loc"][0])
+    given = "" if name == "token" else f" {first['input']!r}"
+    reason = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return ConfigError(
+        f"The setting {name} from {sources[name]} cannot be{given}: {reason}.",
+        Settings.model_fields[name].description or "",
+    )
