@@ -5,7 +5,6 @@ The files are edited as text: only the bytes of racto's own entry change, whatev
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -109,7 +108,13 @@ def entry(host: Host, variables: dict[str, str]) -> dict[str, Any]:
 
 def block(host: Host, variables: dict[str, str]) -> str:
     """A whole configuration file with racto in it, as a person would paste it."""
-    return json.dumps({host.key: {ENTRY: entry(host, variables)}}, indent=2, ensure_ascii=False) + "\n"
+    return set_member("", (host.key, ENTRY), entry(host, variables))
+
+
+def example() -> str:
+    """The Claude Desktop file for a machine we do not know: `racto` is looked for on PATH."""
+    value = {"command": "racto", "args": ["serve"], "env": {"RACTO_ROOTS": "~/Documents"}}
+    return set_member("", (HOSTS["claude"].key, ENTRY), value)
 
 
 def read(host: Host) -> str:

@@ -172,8 +172,8 @@ def _read_file(path: Path) -> dict[str, Any]:
             'A line looks like: port = 8000 or roots = ["~/papers"].',
         ) from None
     for name in values.keys() - Settings.model_fields.keys():
-        error = unknown_name("setting", name, Settings.model_fields)
-        raise ConfigError(f"The config file {path} sets {name!r}, which does not exist.", error.hint)
+        nearest = unknown_name("setting", name, Settings.model_fields).hint
+        raise ConfigError(f"The config file {path} sets {name!r}, which does not exist.", nearest)
     return {
         name: _anchored(value, path.parent) if name in {"database", "roots"} else value
         for name, value in values.items()
