@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import InputError
 from .files import RactoFile, anthropic_block, google_block, ollama_message, openai_block
@@ -152,6 +152,32 @@ class RactoPrompt(BaseModel):
         return self.compile()
 
 
+def prompt_from(fields: Mapping[str, Any]) -> RactoPrompt:
+    """The prompt with these fields.
+
+    :raises InputError: a field is missing or wrong; one sentence names each.
+    """
+    try:
+        return RactoPrompt.model_validate(fields)
+    except ValidationError as error:
+        problems: dict[str, str] = {}
+        for detail in error.errors(include_url=False, include_input=False):
+            field = str(detail["loc"][0]) if detail["loc"] else "prompt"
+            problems.setdefault(field, f"{field}: {detail['msg'].removeprefix('Value error, ')}")
+        raise InputError(
+            f"This is not a whole RACTO prompt. {'; '.join(problems.values())}.",
+            "A prompt needs role, aim, constraints (at least one), tone and output_format.",
+        ) from None
+
+
+def prompt_fields(prompt: RactoPrompt) -> dict[str, Any]:
+    """The fields of `prompt` that are set, as JSON-able data; a model class as its JSON Schema."""
+    fields = {name: value for name, value in prompt if value is not None}
+    if isinstance(prompt.output_format, type):
+        fields["output_format"] = output_schema(prompt.output_format)
+    return fields
+
+
 def with_legacy(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a prompt, with the older `instructions` turned into an aim and plain defaults around it."""
     new = dict(fields)
@@ -198,8 +224,9 @@ _SCHEMAS_BY_NAME = frozenset(
     {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"}
 )
 _SCHEMAS = frozenset(
-    "items prefixItems additionalItems unevaluatedItems contains additionalProperties unevaluatedProperties propertyNames "
-    "contentSchema allOf anyOf oneOf not if then else".split()
+    {"items", "prefixItems", "additionalItems", "unevaluatedItems", "contains", "contentSchema"}
+    | {"additionalProperties", "unevaluatedProperties", "propertyNames"}
+    | {"allOf", "anyOf", "oneOf", "not", "if", "then", "else"}
 )
 
 
