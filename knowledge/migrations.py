@@ -38,8 +38,8 @@ def documents_and_pages(db: sqlite_utils.Database) -> None:
             "page_count": int,
             "char_count": int,
             "metadata": str,
-            "outline": str,
             "notes": str,
+            "outline": str,  # last: it may be long, and few need it
         },
         pk="id",
         not_null={
@@ -81,6 +81,17 @@ def documents_and_pages(db: sqlite_utils.Database) -> None:
         pk=("collection_id", "source"),
         not_null={"size", "modified_ns", "read_ns", "recipe", "code", "reason"},
         foreign_keys=[("collection_id", "collections", "id")],
+    )
+    # Packed by knowledge/postings.py: which pages hold a term, and how often.
+    db.execute(
+        """CREATE TABLE postings (
+            collection_id INTEGER NOT NULL,
+            term TEXT NOT NULL,
+            field INTEGER NOT NULL,
+            block INTEGER NOT NULL,
+            data BLOB NOT NULL,
+            PRIMARY KEY (collection_id, term, field, block)
+        ) WITHOUT ROWID"""
     )
 
 
