@@ -1,0 +1,184 @@
+"""HTML as a person sees it: blocks become paragraphs, rows lines, headings headings; scripts and styles are dropped."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..documents import Document, DocumentBuilder
+from . import BaseReader
+from .text import decode, refuse_binary
+
+if TYPE_CHECKING:
+    from selectolax.lexbor import LexborNode
+
+_DROPPED = frozenset(
+    "script style noscript template svg math head iframe object canvas select datalist textarea button".split()  # noqa: SIM905 - a list would take a screen
+)
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_BLOCKS = frozenset(
+    "address article aside blockquote body caption center dd details dialog div dl dt fieldset figcaption figure footer form header hr html li main "
+    "nav ol option p pre section summary table tbody tfoot thead tr ul".split()  # noqa: SIM905 - the same
+)
+_LINES = frozenset(["li", "tr", "dt", "dd", "option"])
+"""Blocks that stand on the line after the one before, not a paragraph below it."""
+_CELLS = frozenset(["td", "th"])
+_SOFT_IN_CELL = frozenset(["p", "div", "center", "section"])
+_CHARSET = re.compile(
+    rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w.:-]{1,40})|<\?xml[^>]{0,100}?encoding\s*=\s*["']([\w.:-]{1,40})""",
+    re.IGNORECASE,
+)
+_CHARSET_WITHIN = 4096  # browsers look at the first 1,024 bytes, and some pages are later still
+
+
+class HtmlReader(BaseReader):
+    """Reads HTML in whatever encoding it names."""
+
+    isolated = True
+
+    @property
+    def supported_extensions(self) -> frozenset[str]:
+        """`.html`, `.htm` and `.xhtml`."""
+        return frozenset({".html", ".htm", ".xhtml"})
+
+    def read(self, path: Path) -> Document:
+        """The visible text; the title, description and author are metadata."""
+        from selectolax.lexbor import LexborHTMLParser
+
+        data = path.read_bytes()
+        refuse_binary(data, path.name)
+        text, notes = decode(data, _declared_encoding(data))
+        tree = LexborHTMLParser(text)
+        metadata = {}
+        if (title := tree.css_first("head > title")) is not None and (words := " ".join(title.text().split())):
+            metadata["title"] = words
+        for node in tree.css("head > meta[name][content]"):
+            name, value = (node.attributes.get("name") or "").lower(), node.attributes.get("content")
+            if name in {"description", "author", "keywords"} and value:
+                metadata[name] = " ".join(value.split())
+        writer = _Writer()
+        if tree.body is not None:
+            writer.walk(tree.body)
+        return Document(
+            writer.builder.content,
+            str(path),
+            dict(metadata),
+            "text/html",
+            headings=writer.builder.headings,
+            notes=notes,
+        )
+
+
+class _Writer:
+    """Walks a tree without recursion (pages nest deeper than Python's stack) and writes its text."""
+
+    def __init__(self) -> None:
+        self.builder = DocumentBuilder()
+        self._inline: list[str] = []
+        self._words = False  # whether `_inline` holds more than white space and marks
+        self._separator = "\n\n"
+        self._preformatted = 0
+        self._cells = 0
+
+    def walk(self, root: LexborNode) -> None:
+        """Write everything below `root`."""
+        node: LexborNode | None = root
+        while node is not None:
+            tag = node.tag or ""
+            child = None if tag in _DROPPED else node.child
+            if tag == "-text":
+                self._text(node.text_content or "")
+            elif tag not in _DROPPED:
+                self._open(tag)
+            if child is not None:
+                node = child
+                continue
+            while node is not None:
+                if node.tag not in _DROPPED:
+                    self._close(node.tag or "")
+                if node.mem_id == root.mem_id:
+                    return
+                if node.next is not None:
+                    node = node.next
+                    break
+                node = node.parent
+
+    def _text(self, text: str) -> None:
+        words = " ".join(text.split())
+        self._words |= bool(words)
+        if self._preformatted:
+            self._inline.append(text)
+        else:
+            before, after = text[:1].isspace(), text[-1:].isspace()
+            self._inline.append(f"{' ' * before}{words}{' ' * (after and bool(words))}")
+
+    def _open(self, tag: str) -> None:
+        if tag == "br":
+            self._inline.append("\n")
+        elif tag in _CELLS:
+            if self._words:
+                self._inline.append(" | ")
+            self._cells += 1
+        elif self._cells and tag in _SOFT_IN_CELL:
+            self._inline.append(" ")
+        elif tag in _HEADINGS or tag in _BLOCKS:
+            self._flush("\n" if tag in _LINES else "\n\n")
+            if tag == "li":
+                self._inline.append("- ")
+        if tag == "pre":
+            self._preformatted += 1
+
+    def _close(self, tag: str) -> None:
+        if tag in _CELLS:
+            self._cells -= 1
+        elif self._cells and tag in _SOFT_IN_CELL:
+            self._inline.append(" ")
+        elif tag in _HEADINGS:
+            title = " ".join("".join(self._inline).split())
+            if self._words:
+                self.builder.add_heading(_HEADINGS[tag], title)
+                self._separator = "\n\n"
+            self._inline.clear()
+            self._words = False
+        elif tag in _BLOCKS:
+            self._flush("\n" if tag in _LINES else "\n\n")
+        if tag == "pre":
+            self._preformatted -= 1
+
+    def _flush(self, separator: str) -> None:
+        """Write the words since the last block, and set off the next block by `separator`."""
+        if self._words:
+            text = "".join(self._inline)
+            if self._preformatted:
+                text = text.strip("\n").rstrip()
+            else:
+                text = "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
+            self.builder.add(text, self._separator)
+            self._separator = separator
+        elif len(separator) > len(self._separator):
+            self._separator = separator
+        self._inline.clear()
+        self._words = False
+
+
+def _declared_encoding(data: bytes) -> str | None:
+    """The encoding the page names in its first bytes, under the name Python knows it by."""
+    match = _CHARSET.search(data[:_CHARSET_WITHIN])
+    if match is None:
+        return None
+    label = (match[1] or match[2]).decode("ascii").lower()
+    try:
+        name = codecs.lookup(label).name
+    except LookupError:
+        return None
+    # What browsers do with these labels (WHATWG Encoding).
+    return {
+        "iso8859-1": "cp1252",
+        "ascii": "cp1252",
+        "shift_jis": "cp932",
+        "gb2312": "gb18030",
+        "gbk": "gb18030",
+        "euc_kr": "cp949",
+    }.get(name, name)

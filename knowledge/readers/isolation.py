@@ -1,0 +1,197 @@
+"""Reading in a process of its own: a crash, a hang or a compression bomb ends that process, not the server."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+from ..documents import Document, Heading, PageSpan
+from ..errors import EncryptedError, NoTextError, ReadError, UnsupportedError
+from . import TOO_BIG, BaseReader
+from .worker import Frame, receive, send
+
+MEMORY_BYTES = 256 * 2**20
+"""What one file may take above the idle worker. The 10,000-page PDF of the tests takes about a fifth of it."""
+STALL_SECONDS = 30.0
+"""The longest wait for the first or next page. A dense page takes PDFium some ten milliseconds."""
+TOTAL_SECONDS = 600.0
+"""The longest time for a file. 10,000 pages take about half a minute; the rest is for slow machines."""
+
+_TOO_SLOW = "It may be damaged; export it again or split it."
+_ERRORS = {error.code: error for error in (ReadError, EncryptedError, NoTextError, UnsupportedError)}
+# What a Python needs to start; a process that opens strangers' files is not given our keys.
+_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMPDIR", "LANG", "LC_ALL")
+
+
+class Worker:
+    """A reading process that starts with the first file, stays for the next ones, and is replaced when it dies.
+
+    Memory is limited on Linux only; elsewhere the time limits and the separate process remain.
+
+    :param memory_bytes: What one file may take above the idle process.
+    :param stall_seconds: The longest time without progress.
+    :param total_seconds: The longest time for one file.
+    """
+
+    def __init__(
+        self,
+        *,
+        memory_bytes: int = MEMORY_BYTES,
+        stall_seconds: float = STALL_SECONDS,
+        total_seconds: float = TOTAL_SECONDS,
+    ) -> None:
+        self.memory_bytes = memory_bytes
+        self.stall_seconds = stall_seconds
+        self.total_seconds = total_seconds
+        self._turn = threading.Lock()
+        self._process: _Process | None = None
+
+    def read(self, reader: BaseReader, path: Path) -> Document:
+        """What `reader` makes of `path` in the other process; callers take turns.
+
+        :raises ReadError: the reader refused, crashed, or hit a limit.
+        """
+        request: Frame = {
+            "module": type(reader).__module__,
+            "reader": type(reader).__qualname__,
+            "path": os.fspath(path),
+            "memory_bytes": self.memory_bytes,
+            "seconds": self.total_seconds,
+        }
+        with self._turn:
+            try:
+                answer = self._ask(request, path.name) or self._ask(request, path.name)
+            except BaseException:
+                self.close()  # also when interrupted: a late answer must not be taken for the next file's
+                raise
+        if answer is None:
+            raise ReadError(f"{path.name} was not read: the reading process keeps leaving.", "Try again.")
+        if answer["kind"] == "error":
+            raise _ERRORS[answer["code"]](answer["message"], answer["hint"])
+        return _document(answer["document"])
+
+    def close(self) -> None:
+        """End the process; the next file starts another."""
+        process, self._process = self._process, None
+        if process:
+            process.stop()
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while there is one."""
+        return self._process.popen.pid if self._process else None
+
+    def _ask(self, request: Frame, name: str) -> Frame | None:
+        """The answer to one request; `None` when the process had just left because it was idle."""
+        if self._process is None:
+            self._process = _Process()
+        process = self._process
+        deadline = time.monotonic() + self.total_seconds
+        process.send(request)
+        while True:
+            try:
+                frame = process.frames.get(timeout=max(0.0, min(self.stall_seconds, deadline - time.monotonic())))
+            except queue.Empty:
+                raise ReadError(
+                    f"{name} takes too long to read.", "It may be damaged; export it again or split it."
+                ) from None
+            if frame is None:
+                self.close()
+                process.explain_end(name)
+                return None
+            if frame["kind"] in {"document", "error"}:
+                return frame
+
+
+class _Process:
+    """One run of the worker program, with a thread that collects what it writes."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-P", "-m", f"{__package__}.worker"]
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
+        try:
+            self.popen = subprocess.Popen(  # noqa: S603 - our own program
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                env=environment,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        except OSError as error:
+            raise _not_started(str(error)) from None
+        self.ready = False
+        self.frames: queue.Queue[Frame | None] = queue.Queue()
+        self._collector = threading.Thread(target=self._collect, name="racto-reader", daemon=True)
+        self._collector.start()
+        atexit.register(self.stop)
+
+    def send(self, request: Frame) -> None:
+        with contextlib.suppress(OSError):  # it is gone; the collector tells so with the exit code
+            send(_pipe(self.popen.stdin).fileno(), request)
+
+    def stop(self) -> None:
+        atexit.unregister(self.stop)
+        self.popen.kill()
+        self.popen.wait()
+        self._collector.join()
+        _pipe(self.popen.stdin).close()
+
+    def explain_end(self, name: str) -> None:
+        """Say why the process ended over a file; nothing when it left in peace, having been idle.
+
+        :raises ReadError: it never came up, or died over the file.
+        """
+        code = self.popen.returncode
+        if not self.ready:
+            raise _not_started(f"exit code {code}")
+        if code == 0:
+            return
+        if code == -getattr(signal, "SIGXCPU", 0):
+            raise ReadError(f"{name} takes too long to read.", _TOO_SLOW)
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        raise ReadError(
+            f"{name} cannot be read: its reader ended with {how}; the file is damaged or needs too much memory.",
+            TOO_BIG,
+        )
+
+    def _collect(self) -> None:
+        with _pipe(self.popen.stdout) as pipe:
+            while (frame := receive(pipe.fileno())) is not None:
+                if frame["kind"] == "ready":
+                    self.ready = True
+                else:
+                    self.frames.put(frame)
+        self.popen.wait()
+        self.frames.put(None)
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None  # both were asked for
+    return pipe
+
+
+def _not_started(reason: str) -> ReadError:
+    program = f"{sys.executable} -P -m {__package__}.worker"
+    return ReadError(f"The process that reads documents did not start ({reason}).", f"Run `{program}` to see why.")
+
+
+def _document(fields: Frame) -> Document:
+    pages = [PageSpan(**page) for page in fields.pop("pages")]
+    headings = [Heading(**heading) for heading in fields.pop("headings")]
+    return Document(pages=pages, headings=headings, **fields)
+
+
+WORKER = Worker()
+"""The process every caller shares."""

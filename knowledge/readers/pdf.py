@@ -1,0 +1,149 @@
+"""PDF, page by page, with PDFium."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..documents import Document, DocumentBuilder, Heading, PageSpan, page_ranges
+from ..errors import EncryptedError, NoTextError, ReadError
+from . import BaseReader
+
+if TYPE_CHECKING:
+    import pypdfium2  # type: ignore[import-untyped]  # the package ships no types
+
+# PDFium marks a hyphen it takes for a line-end one with U+FFFE (U+0002 in older files' encodings); the word goes on in the next line.
+_HYPHEN = re.compile("[\\ufffe\\x02]\\s*\\n?")
+_CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, 0xFFFE, 0xFFFF])
+_MOST_BOOKMARKS = 10_000
+_PLACEHOLDERS = frozenset(["", "untitled", "anonymous", "unspecified"])  # what a popular PDF library writes for nothing
+_PASSWORD, _SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
+
+
+class PdfReader(BaseReader):
+    """Reads the text of a PDF; its bookmarks are the headings."""
+
+    isolated = True
+
+    @property
+    def supported_extensions(self) -> frozenset[str]:
+        """`.pdf`."""
+        return frozenset({".pdf"})
+
+    def read(self, path: Path) -> Document:
+        """The pages that hold text, with their physical numbers; the others are named in `notes`."""
+        import pypdfium2
+
+        try:
+            pdf = pypdfium2.PdfDocument(path)
+        except pypdfium2.PdfiumError as error:
+            raise _refusal(path.name, error.err_code) from None
+        with pdf:
+            return _document(pdf, path, self.on_progress)
+
+
+def _document(pdf: pypdfium2.PdfDocument, path: Path, on_progress: Callable[[int, int], None]) -> Document:
+    builder = DocumentBuilder()
+    pages: list[PageSpan] = []
+    silent: list[int] = []
+    damaged: list[int] = []
+    count = len(pdf)
+    for number, text in enumerate(_page_texts(pdf, count), 1):
+        if text:
+            pages.append(PageSpan(number, *builder.add(text)))
+        else:
+            (damaged if text is None else silent).append(number)
+        on_progress(number, count)
+    if len(damaged) == count:
+        raise ReadError(
+            f"{path.name} is damaged: none of its {count} pages can be read.",
+            "Open it in a PDF viewer and save it anew.",
+        )
+    if not pages:
+        raise NoTextError(
+            f"{path.name} has no text on its {count} page{'s' * (count != 1)}: it is a scan or a drawing.",
+            "Run OCR over it (`ocrmypdf in.pdf out.pdf`), then read the result.",
+        )
+    notes = [f"{page_ranges(silent)} hold no text; OCR would be needed if they are scans"] if silent else []
+    notes += [f"{page_ranges(damaged)} cannot be read: damaged"] if damaged else []
+    metadata = _metadata(pdf) | {"page_count": count}
+    return Document(
+        builder.content, str(path), metadata, "application/pdf", pages, _headings(pdf, pages, builder.content), notes
+    )
+
+
+def _page_texts(pdf: pypdfium2.PdfDocument, count: int) -> Iterator[str | None]:
+    """The text of each page; `None` for one that cannot be loaded."""
+    from pypdfium2 import PdfiumError
+
+    for index in range(count):
+        try:
+            page = pdf[index]
+        except PdfiumError:
+            yield None
+            continue
+        try:
+            textpage = page.get_textpage()
+            try:
+                text = textpage.get_text_bounded()
+            finally:
+                textpage.close()
+        except PdfiumError:
+            text = None
+        finally:
+            page.close()
+        yield None if text is None else _tidy(text)
+
+
+def _tidy(text: str) -> str:
+    """PDFium's text with `\\n` line ends, broken words joined and control characters gone."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _HYPHEN.sub("", text).translate(_CONTROLS).strip()
+
+
+def _headings(pdf: pypdfium2.PdfDocument, pages: list[PageSpan], content: str) -> list[Heading]:
+    """The bookmarks that lead to a page with text, each where its title stands on that page, or at the top of it."""
+    spans = {page.number: page for page in pages}
+    headings = []
+    for bookmark in islice(pdf.get_toc(), _MOST_BOOKMARKS):
+        dest = bookmark.get_dest()
+        index = dest.get_index() if dest else None
+        title = " ".join(_decoded(bookmark.get_title).split())
+        span = spans.get(-1 if index is None else index + 1)
+        if title and span:
+            found = content.find(title, span.start, span.end)
+            start = span.start if found < 0 else found
+            headings.append(Heading(bookmark.level + 1, title, start, start if found < 0 else start + len(title)))
+    return sorted(headings, key=lambda heading: heading.start)
+
+
+def _metadata(pdf: pypdfium2.PdfDocument) -> dict[str, str | int]:
+    values = {
+        name.lower(): _decoded(partial(pdf.get_metadata_value, name))
+        for name in ("Title", "Author", "Subject", "Keywords")
+    }
+    return {name: value for name, value in values.items() if value.strip("()").lower() not in _PLACEHOLDERS}
+
+
+def _decoded(get: Callable[[], str]) -> str:
+    """A string of the file; empty when it is no valid UTF-16."""
+    try:
+        return get().translate(_CONTROLS).strip()
+    except UnicodeDecodeError:
+        return ""
+
+
+def _refusal(name: str, code: int | None) -> ReadError:
+    if code == _PASSWORD:
+        return EncryptedError(
+            f"{name} needs a password to be opened.", "Save a copy without the password and read that."
+        )
+    if code == _SECURITY:
+        return EncryptedError(
+            f"{name} is protected in a way that cannot be opened here.", "Save a copy without protection and read that."
+        )
+    return ReadError(f"{name} is not a PDF, or a truncated or damaged one.", "Download or export it again.")
