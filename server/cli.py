@@ -1,7 +1,6 @@
 """The command line: `racto COMMAND …`. Nothing goes to stdout but results; what a person is told goes to stderr.
 
-Each command is a module of `commands/`, imported when it is the one called, so that a host waits for nothing it does not need. Such
-a module has `EXAMPLES`, `add_arguments(parser)` and `run(arguments) -> int`.
+Each command is a module of `commands/`, imported when it is the one called, so that a host waits for nothing it does not need.
 """
 
 from __future__ import annotations
@@ -13,18 +12,9 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from ..knowledge.errors import RactoError, unknown_name
+from .commands import COMMANDS
 from .console import err, out
-
-COMMANDS = {
-    "serve": "Serve the tools to an MCP client: stdio, or HTTP with /mcp and /sse.",
-    "tools": "List the tools.",
-    "call": "Call one tool and print what it answers.",
-    "install": "Add racto to Claude Desktop, Claude Code, Cursor or VS Code.",
-    "doctor": "Say what works here, what does not, and how to mend it.",
-    "config": "Show every setting and where its value came from.",
-    "demo": "Watch a real MCP client use racto: index, search, cite, compile a prompt.",
-}
-"""Command → what it does, in one line."""
+from .start import importing
 
 BROKEN = 1
 """Exit code when the command ran and what it looked at is not as it should be."""
@@ -57,23 +47,25 @@ def _run(words: list[str]) -> int:
     name = words[0] if words else ""
     if name not in COMMANDS:
         return _overview(words)
-    command = import_module(f".commands.{name}", __package__)
+    with importing():
+        command = import_module(f".commands.{COMMANDS[name].module}", __package__)
     parser = argparse.ArgumentParser(
         prog=f"racto {name}",
-        description=COMMANDS[name],
+        description=COMMANDS[name].summary,
         epilog=f"examples:\n{command.EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     command.add_arguments(parser)
     code: int = command.run(parser.parse_args(words[1:]))
+    sys.stdout.flush()  # here, where a reader that left is no error
     return code
 
 
 def _overview(words: list[str]) -> int:
     """What there is when no command was named: help, the version, or the nearest command."""
     width = max(map(len, COMMANDS))
-    listing = "\n".join(f"  {name:<{width}}  {about}" for name, about in COMMANDS.items())
+    listing = "\n".join(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="racto",
         usage="racto COMMAND [options]",

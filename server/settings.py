@@ -72,10 +72,13 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    database: AbsolutePath = Field(default_factory=default_database, description="The one file everything is kept in.")
+    database: AbsolutePath = Field(
+        default_factory=default_database,
+        description="The one file everything is kept in; by default racto/racto.db in the platform's data folder (~/.local/share).",
+    )
     roots: Annotated[tuple[AbsolutePath, ...], _split(os.pathsep)] = Field(
         default_factory=default_roots,
-        description=f"Folders whose files tools may read; in the environment separated by {os.pathsep!r}.",
+        description="Folders whose files tools may read, by default ~/Documents; in the environment separated like PATH.",
     )
     toolsets: Annotated[Names, AfterValidator(_known_toolsets)] = Field(
         default=tuple(TOOLSETS), min_length=1, description=f"Features to offer, of: {', '.join(TOOLSETS)}."

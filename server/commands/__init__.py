@@ -1,1 +1,28 @@
-"""The commands of the command line, one module each; the table is `COMMANDS` in `server/cli.py`."""
+"""The commands of the command line, one module each: adding one is one new file and one line here."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """A command, not imported yet.
+
+    :param module: The module of this package that has `EXAMPLES`, `add_arguments(parser)` and `run(arguments) -> int`.
+    :param summary: What it does, in one line.
+    """
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "serve": Command("serve", "Serve the tools to an MCP client: stdio, or HTTP with /mcp and /sse."),
+    "tools": Command("tools", "List the tools."),
+    "call": Command("call", "Call one tool and print what it answers."),
+    "install": Command("install", "Add racto to Claude Desktop, Claude Code, Cursor or VS Code."),
+    "doctor": Command("doctor", "Say what works here, what does not, and how to mend it."),
+    "config": Command("config", "Show every setting and where its value came from."),
+    "demo": Command("demo", "Watch a real MCP client use racto: index, search, cite, compile a prompt."),
+}
+"""Name → command."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from ..app import build
+from ..descriptors import take_stdio
+from ..start import importing
 from . import flags
 
 EXAMPLES = """\
@@ -22,6 +23,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until the client leaves or a signal comes."""
     settings = flags.loaded(arguments).settings
-    server = build(settings)
-    server.run(settings.transport)
+    stdio = settings.transport == "stdio"
+    if stdio:
+        take_stdio()  # before anything is imported that might print
+    with importing():
+        from ..app import build
+
+        server = build(settings)
+    if stdio:
+        server.run("stdio")
+    else:
+        server.run(
+            settings.transport,
+            host=settings.host,
+            port=settings.port,
+            token=settings.token.get_secret_value() if settings.token else None,
+            allowed_hosts=settings.allowed_hosts,
+            allowed_origins=settings.allowed_origins,
+            max_request_bytes=settings.max_request_bytes,
+        )
     return 0

@@ -1,0 +1,53 @@
+"""`racto tools`: what can be called."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from ..app import registry
+from ..console import out, styled
+from . import flags
+
+if TYPE_CHECKING:
+    from ...agents.toolbox import Tool
+
+EXAMPLES = """\
+  racto tools                     names, arguments and what each is for
+  racto tools --toolsets pages
+  racto tools --json              with the full schemas"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of this command."""
+    parser.add_argument("--json", action="store_true", help="print names, descriptions, schemas and hints as data")
+    flags.add(parser, "toolsets", "read_only")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the tools these settings offer."""
+    tools = registry(flags.loaded(arguments).settings)
+    if arguments.json:
+        out(json.dumps([_as_data(tool) for tool in tools], indent=2, ensure_ascii=False))
+        return 0
+    for tool in tools:
+        out(f"{styled(tool.name, 'bold')}({_signature(tool)}){styled(_marks(tool), 'yellow')}")
+        out("    " + " ".join(tool.description.partition("\n\n")[0].split()))
+    return 0
+
+
+def _as_data(tool: Tool) -> dict[str, object]:
+    hints = {hint: getattr(tool, hint) for hint in ("read_only", "destructive", "idempotent", "open_world")}
+    return {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema, **hints}
+
+
+def _signature(tool: Tool) -> str:
+    """The arguments, required ones first and the others in brackets."""
+    required = [one.name for one in tool.schema.parameters if one.required]
+    optional = [f"[{one.name}]" for one in tool.schema.parameters if not one.required]
+    return ", ".join(required + optional)
+
+
+def _marks(tool: Tool) -> str:
+    return "  destructive" if tool.destructive else "" if tool.read_only else "  writes"
