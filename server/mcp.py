@@ -1,0 +1,231 @@
+"""A tool registry, with what can be read and picked beside it, as an MCP server for clients of every protocol revision."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import mcp_types as types
+from mcp.server import CacheHint, NotificationOptions, Server, ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult
+from mcp.server.models import InitializationOptions
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp.shared.exceptions import MCPError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..agents.offers import Toolset
+from ..agents.toolbox import Tool, ToolRegistry
+from ..knowledge.errors import InputError, RactoError, unknown_name
+from .changes import Changes, ToolsListChanged
+from .content import to_block
+from .context import InputNeededError, MCPToolContext
+from .reading import Reading
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+Transport = Literal["stdio", "sse", "streamable-http", "http"]
+
+_STABLE = CacheHint(ttl_ms=300_000, scope="private")
+"""Lists that change only when the server says so may be kept; what is stored may change with every call, and is read again."""
+_CACHE_HINTS = {"server/discover": _STABLE, "tools/list": _STABLE, "resources/templates/list": _STABLE}
+
+logger = logging.getLogger(__name__)
+
+
+class MCPServerConfig(BaseModel):
+    """How a server introduces itself.
+
+    :param name: Its name, for programs.
+    :param description: What it is for, in a sentence.
+    :param version: Its own version.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    description: str = ""
+    version: str = "0.1.0"
+
+
+class _Server(Server[Any]):
+    """The SDK's server, which promises older clients that it tells them when a list changes."""
+
+    def create_initialization_options(
+        self,
+        notification_options: NotificationOptions | None = None,
+        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
+        extensions: dict[str, dict[str, Any]] | None = None,
+    ) -> InitializationOptions:
+        everything = NotificationOptions(prompts_changed=True, resources_changed=True, tools_changed=True)
+        return super().create_initialization_options(
+            notification_options or everything, experimental_capabilities, extensions
+        )
+
+
+class RactoMCPServer:
+    """An MCP server over a `ToolRegistry`; a tool added to the registry later is offered at once, and clients are told.
+
+    :param name: The name clients see.
+    :param description: What the server is for, in a sentence.
+    :param version: The version clients see.
+    :param instructions: How a model should use the tools together; many clients put it in the system prompt.
+    :param registry: The tools to offer; an empty one is made when there is none yet.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        description: str = "",
+        version: str = "0.1.0",
+        instructions: str | None = None,
+        registry: ToolRegistry | None = None,
+    ) -> None:
+        self.config = MCPServerConfig(name=name, description=description, version=version)
+        self.registry = ToolRegistry() if registry is None else registry
+        self.lowlevel: Server[Any] = _Server(
+            name,
+            version=version,
+            description=description or None,
+            instructions=instructions,
+            cache_hints=_CACHE_HINTS,
+            get_tool_input_schema=self._input_schema,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+        )
+        self.lowlevel.middleware += [
+            _explain_errors,
+            RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=name),
+        ]
+        self._changes = Changes()
+        self._changes.serve(self.lowlevel)
+        self._reading = Reading(self.lowlevel, self._changes)
+        self._listed: types.ListToolsResult | None = None
+        self.registry.subscribe(self._tools_changed)
+
+    @classmethod
+    def from_registry(
+        cls,
+        registry: ToolRegistry,
+        *,
+        name: str = "racto",
+        description: str = "Tools of racto.",
+        version: str = "0.1.0",
+        instructions: str | None = None,
+    ) -> RactoMCPServer:
+        """A server that offers every tool of `registry` that is backed by a function; a bare pydantic model cannot be called."""
+        return cls(name, description=description, version=version, instructions=instructions, registry=registry)
+
+    def add_tool(self, fn: Callable[..., Any], *, name: str | None = None, description: str | None = None) -> None:
+        """Offer one function. Its annotations make the schema, its docstring the description.
+
+        :raises ConflictError: there is a tool of that name.
+        """
+        self.registry.register(fn, name=name, description=description)
+
+    def add_toolset(self, toolset: Toolset) -> None:
+        """Offer the tools of a feature and what can be read and picked beside them."""
+        for fn in toolset.tools:
+            self.registry.register(fn)
+        for resources in toolset.resources:
+            self._reading.add_resources(resources)
+        for prompts in toolset.prompts:
+            self._reading.add_prompts(prompts)
+
+    def run(self, transport: Transport = "stdio", *, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
+        """Serve until the client leaves or the process is told to stop.
+
+        :param transport: `stdio`, or HTTP under any of its names: all of them serve `/mcp` and `/sse` on one port.
+        :param options: More for HTTP, see `serve_http`.
+        :raises ConfigError: the address can be reached from outside and there is no token.
+        """
+        if transport == "stdio":
+            import asyncio
+
+            from .stdio import serve_stdio
+
+            asyncio.run(serve_stdio(self.lowlevel))
+        else:
+            from .http import serve_http
+
+            serve_http(self, host=host, port=port, **options)
+
+    def get_asgi_app(self, **options: Any) -> Starlette:
+        """The server as an ASGI application, to mount into another one.
+
+        :param options: See `build_app`.
+        """
+        from .http import build_app
+
+        return build_app(self, **options)
+
+    def _tool(self, name: str) -> Tool | None:
+        tool = self.registry.get(name)
+        return tool if tool is not None and tool.fn is not None else None
+
+    def _input_schema(self, name: str) -> dict[str, Any] | None:
+        tool = self._tool(name)
+        return tool.input_schema if tool else None
+
+    def _tools_changed(self) -> None:
+        self._listed = None
+        self._changes.announce(ToolsListChanged())
+
+    async def _list_tools(
+        self, context: ServerRequestContext[Any], params: types.PaginatedRequestParams | None
+    ) -> types.ListToolsResult:
+        if self._listed is None:
+            self._listed = types.ListToolsResult(tools=[_described(tool) for tool in self.registry if tool.fn])
+        return self._listed
+
+    async def _call_tool(
+        self, request: ServerRequestContext[Any], params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
+        tool = self._tool(params.name)
+        if tool is None:
+            raise unknown_name("tool", params.name, (known.name for known in self.registry if known.fn))
+        context = MCPToolContext(request, params)
+        try:
+            output = await tool.call(params.arguments or {}, context)
+            await context.finish()
+        except InputNeededError as needed:
+            return needed.result
+        finally:
+            context.close()
+        return types.CallToolResult(
+            content=[to_block(part, request.protocol_version) for part in output.content],
+            structured_content=output.structured,
+            is_error=output.is_error,
+        )
+
+
+async def _explain_errors(context: ServerRequestContext[Any], call_next: CallNext) -> HandlerResult:
+    """Middleware: what a client hears when a request fails is either meant for it, or a number to find in the log."""
+    try:
+        return await call_next(context)
+    except (MCPError, ValidationError):
+        raise
+    except RactoError as error:
+        code = types.INVALID_PARAMS if isinstance(error, InputError) else types.INTERNAL_ERROR
+        raise MCPError(code, str(error), error.as_dict()) from error
+    except Exception as error:
+        number = secrets.token_hex(4)
+        logger.exception("internal error %s in %s", number, context.method)
+        raise MCPError(types.INTERNAL_ERROR, f"Internal error {number}; the log of the server says more.") from error
+
+
+def _described(tool: Tool) -> types.Tool:
+    """What a client is told about `tool`: no title and no output schema, which together would be half of the list.
+
+    Of the hints, those that say more than the protocol assumes of a tool without any; of a tool that changes nothing the others say nothing.
+    """
+    hints = types.ToolAnnotations(open_world_hint=None if tool.open_world else False)
+    if tool.read_only:
+        hints.read_only_hint = True
+    else:
+        hints.destructive_hint = tool.destructive
+        hints.idempotent_hint = tool.idempotent or None
+    return types.Tool(name=tool.name, description=tool.description, input_schema=tool.input_schema, annotations=hints)
