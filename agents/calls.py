@@ -136,7 +136,11 @@ def to_output(value: Any) -> ToolOutput:
         return value
     if isinstance(value, Text | Blob | Link | Embedded):
         return ToolOutput([value])
-    if isinstance(value, list | tuple) and value and all(isinstance(part, Text | Blob | Link | Embedded) for part in value):
+    if (
+        isinstance(value, list | tuple)
+        and value
+        and all(isinstance(part, Text | Blob | Link | Embedded) for part in value)
+    ):
         return ToolOutput(list(value))
     if value is None:
         return ToolOutput([Text("done")])
@@ -144,12 +148,14 @@ def to_output(value: Any) -> ToolOutput:
         return ToolOutput([Text(value)])
     structured = plain(value)
     text = value.render() if isinstance(value, Readable) else json.dumps(structured, ensure_ascii=False, default=str)
-    return ToolOutput([Text(text)], structured=structured if isinstance(structured, Mapping) else {"result": structured})
+    return ToolOutput(
+        [Text(text)], structured=structured if isinstance(structured, Mapping) else {"result": structured}
+    )
 
 
 def plain(value: Any) -> Any:
     """`value` as JSON-able data: models and dataclasses become dicts, dates become ISO text, enums their values."""
-    if value is None or isinstance(value, str | int | float | bool) and type(value) in _SCALARS:
+    if value is None or (isinstance(value, str | int | float | bool) and type(value) in _SCALARS):
         return value
     if isinstance(value, Mapping):
         return {str(plain(key)): plain(item) for key, item in value.items()}
