@@ -24,10 +24,10 @@ _TEXT = (
     ".txt .text .rst .log .csv .tsv .json .jsonl .ndjson .yaml .yml .toml .ini .cfg .conf .xml .tex .bib .org .adoc .srt .vtt .diff .patch "
     ".py .pyi .js .mjs .ts .tsx .jsx .java .kt .scala .go .rs .c .h .cc .cpp .hpp .cs .swift .rb .php .pl .lua .r .jl .sh .bash .ps1 "
     ".sql .css .scss .vue .graphql .proto .tf .dockerfile .gradle"
-).split()  # noqa: SIM905 - sixty lines otherwise
+)
 
 READERS: dict[str, str] = {
-    **dict.fromkeys(_TEXT, ".text:TextReader"),
+    **dict.fromkeys(_TEXT.split(), ".text:TextReader"),
     ".md": ".markdown:MarkdownReader",
     ".markdown": ".markdown:MarkdownReader",
     ".html": ".html:HtmlReader",

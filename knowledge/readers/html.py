@@ -14,14 +14,14 @@ from .text import decode, refuse_binary
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
-_DROPPED = frozenset(
-    "script style noscript template svg math head iframe object canvas select datalist textarea button".split()  # noqa: SIM905 - a list would take a screen
-)
+_NOT_TEXT = "script style noscript template svg math head iframe object canvas select datalist textarea button"
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_BLOCKS = frozenset(
-    "address article aside blockquote body caption center dd details dialog div dl dt fieldset figcaption figure footer form header hr html li main "
-    "nav ol option p pre section summary table tbody tfoot thead tr ul".split()  # noqa: SIM905 - the same
+_SET_APART = (
+    "address article aside blockquote body caption center dd details dialog div dl dt fieldset figcaption figure footer form header hr html li "
+    "main nav ol option p pre section summary table tbody tfoot thead tr ul"
 )
+_DROPPED = frozenset(_NOT_TEXT.split())
+_BLOCKS = frozenset(_SET_APART.split())
 _LINES = frozenset(["li", "tr", "dt", "dd", "option"])
 """Blocks that stand on the line after the one before, not a paragraph below it."""
 _CELLS = frozenset(["td", "th"])
