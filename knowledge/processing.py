@@ -14,39 +14,20 @@ _ELEMENTS = (
     "nobr noscript object ol optgroup option output p param picture pre progress q rp rt ruby s samp script search section select slot small "
     "source span strike strong style sub summary sup table tbody td template textarea tfoot th thead time title tr track tt u ul var video wbr"
 )
-_INLINE = frozenset(
-    [
-        "a",
-        "abbr",
-        "acronym",
-        "b",
-        "bdi",
-        "bdo",
-        "big",
-        "cite",
-        "code",
-        "data",
-        "del",
-        "dfn",
-        "em",
-        "font",
-        "i",
-        "ins",
-        "kbd",
-        "label",
-        "mark",
-    ]
-    + ["nobr", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr"]
+_INLINE = "a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark nobr q s samp small span strike strong sub sup time tt u var wbr"
+_BOOLEANS = (
+    "allowfullscreen async autofocus autoplay checked controls default defer disabled hidden inert loop multiple muted noshade novalidate "
+    "nowrap open readonly required reversed selected"
 )
-_BOOLEANS = "allowfullscreen async autofocus autoplay checked controls default defer disabled hidden inert loop multiple muted novalidate open readonly"
 # A tag as HTML means it: a known element, and attributes with a value or from the known few without. `x <y and z> w` is none.
 _TAG = re.compile(
     rf"""</?({_ELEMENTS.replace(" ", "|")})(?![\w:-])"""
-    r"""(?:\s++[a-z_:@][\w:.@-]*+\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>=`]++)|\s++(?:%s|required|reversed|selected)(?![\w:.=-]))*+\s*+/?>"""
+    r"""(?:\s++[a-z_:@][\w:.@-]*+\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>`]++)|\s++(?:%s)(?![\w:.=-]))*+\s*+/?>"""
     % _BOOLEANS.replace(" ", "|"),
     re.IGNORECASE,
 )
 _DECLARATION = re.compile(r"<(?:!doctype\s|\?xml\s)[^<>]*+>|<!\[CDATA\[|\]\]>", re.IGNORECASE)
+_WITHIN_LINE = frozenset(_INLINE.split())
 # What breaks a line becomes a line end; the other control characters, byte order marks, soft hyphens and what is no character go.
 _CONTROLS: dict[int, str | None] = {
     **dict.fromkeys([*range(32), *range(127, 160), 0xAD, 0xFEFF, 0xFFFE, 0xFFFF, *range(0xD800, 0xE000)]),
@@ -131,4 +112,4 @@ def _without_html(text: str) -> str:
         kept.append(text[position:start])
         position = end + 3
     text = _DECLARATION.sub("", "".join((*kept, text[position:])))
-    return _TAG.sub(lambda tag: "" if tag[1].lower() in _INLINE else "\n", text)
+    return _TAG.sub(lambda tag: "" if tag[1].lower() in _WITHIN_LINE else "\n", text)
