@@ -214,8 +214,7 @@ class PromptStore:
         newest = _row(connection, name)
         if newest and version is not None:
             return UnknownNameError(f"{name!r} has no version {version}.", f"Its versions are 1 to {newest[1]}.")
-        names = connection.execute("SELECT DISTINCT name FROM prompt_versions WHERE deleted = 0").fetchall()
-        return unknown_name("prompt", name, (row[0] for row in names if row[0] != name))
+        return unknown_name("prompt", name, (row[0] for row in connection.execute(_NEWEST) if row[0] != name))
 
 
 _Row = tuple[str, int, str, str, str, int]

@@ -1,0 +1,277 @@
+"""Rules that cannot both be kept, found without a model.
+
+Only what words decide: a format, a language, a count, and the same thing ordered and forbidden. English wording; a rule in another
+language is compared word for word. Whatever is conditional, qualified or about different things is left alone: a missed
+contradiction costs a poor answer, a false alarm costs the trust in every other finding.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations, combinations_with_replacement
+from typing import NamedTuple
+
+
+class Rule(NamedTuple):
+    """One sentence of a prompt and the path of the field it stands in."""
+
+    where: str
+    text: str
+
+
+class Clash(NamedTuple):
+    """Two rules that contradict each other, or say the same twice."""
+
+    first: Rule
+    second: Rule
+    what: str
+
+
+def rules_of(where: str, text: str) -> list[Rule]:
+    """The sentences of a field."""
+    return [Rule(where, sentence) for part in _SENTENCE_END.split(text) if (sentence := part.strip(" \t-*•.;!"))]
+
+
+def contradictions(rules: Sequence[Rule], output_kind: str) -> Iterator[Clash]:
+    """Every pair of `rules` that cannot both be kept.
+
+    :param output_kind: What the OUTPUT section asks for: `json`, `markdown`, `text`, or empty when it is described in words.
+    """
+    yield from _format_clashes(rules, output_kind)
+    yield from _clashes(rules, _languages, lambda one, other: one != other, "answers in {} and in {}")
+    yield from _count_clashes(rules)
+    for first, second in combinations(rules, 2):
+        (one_forbids, one), (other_forbids, other) = _order(first.text), _order(second.text)
+        if one and one == other and one_forbids != other_forbids:
+            yield Clash(first, second, "one forbids what the other orders")
+
+
+def duplicates(rules: Sequence[Rule]) -> Iterator[Clash]:
+    """Every pair of `rules` that say the same in almost the same words."""
+    for first, second in combinations(rules, 2):
+        if (order := _order(first.text))[1] and order == _order(second.text):
+            yield Clash(first, second, "both say the same")
+
+
+_SENTENCE_END = re.compile(r"(?<=[.;!?])\s+|\n+")
+_CONDITION = re.compile(
+    r"\b(?:if|when|whenever|unless|except|until|while|otherwise|depending|same|where)\b", re.IGNORECASE
+)
+
+
+def _clashes(
+    rules: Sequence[Rule], read: Callable[[str], list[str]], clash: Callable[[str, str], bool], what: str
+) -> Iterator[Clash]:
+    """The pairs of rules of which `read` finds values that clash."""
+    found = [(rule, values) for rule in rules if (values := read(rule.text))]
+    for (first, ones), (second, others) in combinations(found, 2):
+        if pair := next(((one, other) for one in ones for other in others if clash(one, other)), None):
+            yield Clash(first, second, what.format(*pair))
+
+
+# Formats ---------------------------------------------------------------------------------------------------------------------
+
+_FORMAT = r"(json|markdown|xml|yaml|csv|html|plain text)"
+_ANSWER_WORDS = (
+    r"(?: (?:the|your|all|every|final|entire|whole|only|always|strictly|answers?|responses?|repl(?:y|ies)|output|results?"
+    r"|text|everything|it|back|to|user|users|me|questions?))*"
+)
+"""What may stand between a verb of answering and `in`: the whole answer is meant, not a part of it."""
+_ASKED = re.compile(
+    r"^(?:you must |please |always |only )*(?:respond|answer|reply|return|output|write|use|produce|format|emit|give|provide)\b"
+    rf"{_ANSWER_WORDS}(?: (?:in|as|with|using))?(?: (?:only|a|an|valid|raw|strict|pure|well-formed))* "
+    + _FORMAT
+    + r"(?: (?:only|format|object|array|output|exclusively)\b| (?:with|that|containing|matching)\b.*)*$"
+)
+_ONLY = re.compile(rf"^(?:valid )?{_FORMAT} only$|^only (?:valid )?{_FORMAT}$")
+_REFUSED = re.compile(
+    r"^(?:you must |please )*(?:no|not|never|avoid|do not|don't|without)\b(?: [a-z]+){0,3}? "
+    + _FORMAT
+    + r"(?: (?:format|formatting|output|syntax))?$"
+)
+_CLAUSE_END = re.compile(r"\s*(?:[,:()–—]|\bbut\b|\band\b)\s*")
+
+
+def _format_clashes(rules: Sequence[Rule], output_kind: str) -> Iterator[Clash]:
+    told = "plain text" if output_kind == "text" else output_kind
+    output = [(Rule("output_format", told), [told])] if told else []
+    asked = output + [(rule, formats) for rule in rules if (formats := _formats(rule.text, _ASKED, _ONLY))]
+    refused = [(rule, formats) for rule in rules if (formats := _formats(rule.text, _REFUSED))]
+    for (first, ones), (second, others) in combinations(asked, 2):
+        if not set(ones) & set(others):
+            yield Clash(first, second, f"one asks for {ones[0]}, the other for {others[0]}")
+    for first, ones in asked:
+        for second, others in refused:
+            if set(ones) <= set(others):
+                yield Clash(first, second, f"one asks for {ones[0]}, the other forbids it")
+
+
+def _formats(text: str, *patterns: re.Pattern[str]) -> list[str]:
+    """The formats a sentence asks for (or refuses), clause by clause; none when it is conditional."""
+    if _CONDITION.search(text):
+        return []
+    clauses = (" ".join(clause.lower().split()) for clause in _CLAUSE_END.split(text.strip(" .;!")))
+    matches = (pattern.match(clause) for clause in clauses for pattern in patterns)
+    return [name for match in matches if match for name in match.groups() if name]
+
+
+# Languages -------------------------------------------------------------------------------------------------------------------
+
+_LANGUAGE_NAMES = (
+    "arabic bengali bulgarian chinese croatian czech danish dutch english estonian finnish french german greek hebrew hindi "
+    "hungarian indonesian italian japanese korean latin lithuanian norwegian persian polish portuguese romanian russian serbian "
+    "slovak spanish swahili swedish tamil thai turkish ukrainian urdu vietnamese"
+)
+_LANGUAGE = re.compile(rf"\b({_LANGUAGE_NAMES.replace(' ', '|')})\b")
+_ANSWER_IN = re.compile(
+    rf"^(?:you must |please |always |only )*(?:respond|answer|reply|write|speak|communicate)\b{_ANSWER_WORDS} in (?:\w+ )?"
+    rf"(?:{_LANGUAGE_NAMES.replace(' ', '|')})(?: only| exclusively)?$"
+)
+
+
+def _languages(text: str) -> list[str]:
+    """The one language a sentence wants answers in, if it is exactly one and unconditionally."""
+    plain = " ".join(text.lower().strip(" .;!").split())
+    names = _LANGUAGE.findall(plain)
+    return names if len(names) == 1 and _ANSWER_IN.match(plain) and not _CONDITION.search(plain) else []
+
+
+# Counts ----------------------------------------------------------------------------------------------------------------------
+
+_WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+_NUMBER = rf"(\d[\d,]*|{'|'.join(_WORDS)})"
+_BOUND = re.compile(
+    r"\b(?:(?P<most>at most|no more than|not more than|a maximum of|maximum of|maximum|max\.?|up to|not exceed|limited to|within)"
+    r"|(?P<below>fewer than|less than|under|below)"
+    r"|(?P<least>at least|no fewer than|no less than|not less than|not fewer than|a minimum of|minimum of|minimum|min\.?)"
+    r"|(?P<above>more than|over|above)|(?P<exact>exactly|precisely)|(?P<range>between)) "
+    rf"(?P<number>{_NUMBER})(?: (?:and|to) (?P<high>{_NUMBER}))?(?P<unit>(?: [a-z-]+){{1,3}})"
+    rf"|\b(?P<from>{_NUMBER})(?:-|–| to )(?P<to>{_NUMBER})(?P<units>(?: [a-z-]+){{1,3}})"
+)
+_UNITS = frozenset(
+    {
+        "word",
+        "sentence",
+        "paragraph",
+        "bullet",
+        "item",
+        "line",
+        "character",
+        "token",
+        "page",
+        "step",
+        "section",
+        "example",
+    }
+    | {
+        "question",
+        "option",
+        "suggestion",
+        "idea",
+        "result",
+        "source",
+        "citation",
+        "reference",
+        "row",
+        "column",
+        "keyword",
+    }
+)
+_NEGATION = re.compile(r"\b(?:not|never|don't|no|avoid|without|cannot|can't)\b")
+# Words that do not say what is counted; "per" does, so it is not among them.
+_FILLER = frozenset(
+    """a an the your you must should shall will may be is are it its please always in of with use using write give list include
+    provide answer answers response responses reply respond output text keep limit contain contains have has produce return
+    only do not never don't avoid no exceed long length total and""".split()  # noqa: SIM905 - a list of words reads best
+)
+
+
+class _Count(NamedTuple):
+    unit: str
+    topic: frozenset[str]
+    low: float
+    high: float
+
+
+def _count_clashes(rules: Sequence[Rule]) -> Iterator[Clash]:
+    counts = [(rule, count) for rule in rules for count in _counts(rule.text)]
+    for (first, one), (second, other) in combinations_with_replacement(counts, 2):
+        impossible = max(one.low, other.low) > min(one.high, other.high)
+        if one.unit == other.unit and one.topic == other.topic and impossible:
+            yield Clash(first, second, f"no number of {one.unit}s satisfies both")
+
+
+def _counts(text: str) -> Iterator[_Count]:
+    plain = " ".join(text.lower().strip(" .;!").split())
+    if _CONDITION.search(plain):
+        return
+    matches = list(_BOUND.finditer(plain))
+    topic = frozenset(_stem(word) for word in re.findall(r"[a-z'-]+", _BOUND.sub(" ", plain)) if word not in _FILLER)
+    for match in matches:
+        unit, rest = _unit(match["unit"] or match["units"])
+        low, high = _bounds(match, negated=bool(_NEGATION.search(plain[: match.start()])))
+        if unit and low is not None and high is not None:
+            yield _Count(unit, topic | rest, low, high)
+
+
+def _bounds(match: re.Match[str], *, negated: bool) -> tuple[float | None, float | None]:
+    """The least and the greatest number allowed; `None` where a negation leaves it open."""
+    if match["from"]:
+        return _value(match["from"]), _value(match["to"])
+    number, endless = _value(match["number"]), float("inf")
+    if match["range"] or match["high"]:
+        return (number, _value(match["high"])) if match["range"] and match["high"] else (None, None)
+    if negated:
+        # "do not use more than 3" is a limit; other negations ("do not stop at exactly 3") say too little
+        return (0, number) if match["above"] else (number, endless) if match["below"] else (None, None)
+    ranges = {
+        "most": (0, number),
+        "below": (0, number - 1),
+        "least": (number, endless),
+        "above": (number + 1, endless),
+        "exact": (number, number),
+    }
+    return next(ranges[kind] for kind in ranges if match[kind])
+
+
+def _unit(words: str) -> tuple[str, frozenset[str]]:
+    """What is counted, and the words around it that say which: `short sentences per` → `sentence`, {`short`, `per`}."""
+    stems = [word.removesuffix("s") for word in words.split()]
+    if stems[0] in _FILLER | {"or", "to"}:
+        return "", frozenset()
+    place = next((index for index, stem in enumerate(stems) if stem in _UNITS), 0)
+    others = words.split()
+    rest = [word for word in (*others[:place], *others[place + 1 :]) if word not in _FILLER and word != "points"]
+    return stems[place], frozenset(map(_stem, rest))
+
+
+def _value(number: str) -> int:
+    return _WORDS.index(number) if number in _WORDS else int(number.replace(",", ""))
+
+
+# Orders ----------------------------------------------------------------------------------------------------------------------
+
+# Words an order may begin with before it says what it is about.
+_LEADING = frozenset({"you", "must", "should", "shall", "will", "please", "always", "do", "be"}) | frozenset(
+    {"sure", "to", "make", "use", "using", "include", "including"}
+)
+_NEGATIVE = frozenset(
+    {"never", "not", "no", "don't", "dont", "avoid", "mustn't", "shouldn't", "cannot", "can't", "without"}
+)
+_ARTICLES = frozenset({"a", "an", "the", "any", "your", "ever"})
+
+
+def _order(text: str) -> tuple[bool, tuple[str, ...]]:
+    """Whether a sentence forbids, and what: `Never cite any sources` → (True, (cit, sourc))."""
+    words = re.findall(r"[\w'#+.%-]*[\w'#+%]", text.lower().replace("’", "'"))
+    forbids, start = False, 0
+    while start < len(words) and words[start] in _LEADING | _NEGATIVE:
+        forbids ^= words[start] in _NEGATIVE
+        start += 1
+    return forbids, tuple(_stem(word) for word in words[start:] if word not in _ARTICLES)
+
+
+def _stem(word: str) -> str:
+    """Enough of a stem to see `cite`, `cites`, `citing` and `cited` as one."""
+    return re.sub(r"(?:es|s|e)$", "", re.sub(r"(?:ing|ed)$", "", word)) if len(word) > 3 and word.isascii() else word
