@@ -15,7 +15,23 @@
     ├── StorageError            storage              the database cannot be used
     │   ├── CorruptError        corrupt              the file is damaged
     │   └── DiskFullError       disk_full            no space left
-    └── ConfigError             bad_config           a setting is wrong
+    ├── ConfigError             bad_config           a setting is wrong
+    └── RactoGatewayError       gateway              a call to a model failed; `transient` says whether trying again can help
+        ├── RactoGatewayTimeoutError      model_timeout        no answer in time (transient)
+        ├── ConnectionLostError           connection_lost      the line broke before an answer was whole (transient)
+        ├── MalformedResponseError        malformed_response   the answer is not what the API promises (transient)
+        ├── StreamInterruptedError        stream_interrupted   a stream broke after its first words; has the `partial` text
+        ├── RactoGatewayAPIError          model_api            the provider refused or failed; transient by status
+        │   ├── RactoGatewayAuthError     model_auth           the key is missing, wrong, or may not do this
+        │   ├── ModelNotAvailableError    model_not_available  no such model there, or it cannot be loaded
+        │   ├── RateLimitedError          rate_limited         too many calls; has `retry_after` (transient)
+        │   ├── OverloadedError           overloaded           the provider has no room (transient)
+        │   ├── ContextLengthError        context_length       the conversation is longer than the model reads
+        │   └── UnsupportedParameterError unsupported_parameter  the model does not take a parameter; has its name
+        ├── ResponseModelValidationError  response_model       the answer was never what `response_model` asks
+        ├── BudgetExceededError           budget_exceeded      the limit for the period is used up
+        ├── UnknownPriceError             unknown_price        a budget is enforced and the price is not known
+        └── CircuitOpenError              circuit_open         the provider failed too often lately (transient)
 
 `str(error)` is one readable message with the hint, safe to show to any client: no traceback, no secret.
 """
@@ -155,3 +171,159 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     else:
         hint = f"There is no {kind} yet."
     return UnknownNameError(f"There is no {kind} named {name!r}.", hint)
+
+
+class RactoGatewayError(RactoError):
+    """A call to a model failed.
+
+    :param provider: Who was asked.
+    :param model: Which model.
+    :param request_id: The provider's own id of the call.
+    """
+
+    code = "gateway"
+    transient: bool = False
+
+    def __init__(
+        self, message: str, hint: str = "", *, provider: str = "", model: str = "", request_id: str | None = None
+    ) -> None:
+        super().__init__(message, hint)
+        self.provider = provider
+        self.model = model
+        self.request_id = request_id
+
+
+class RactoGatewayTimeoutError(RactoGatewayError, TimeoutError):
+    """The provider did not answer in time."""
+
+    code = "model_timeout"
+    transient = True
+
+
+class ConnectionLostError(RactoGatewayError, ConnectionError):
+    """The line broke, or was never there, before an answer was whole."""
+
+    code = "connection_lost"
+    transient = True
+
+
+class MalformedResponseError(RactoGatewayError):
+    """The answer is not what the API promises."""
+
+    code = "malformed_response"
+    transient = True
+
+
+class StreamInterruptedError(RactoGatewayError):
+    """A stream broke after its first words.
+
+    :param partial: The text so far.
+    """
+
+    code = "stream_interrupted"
+
+    def __init__(self, message: str, hint: str = "", *, partial: str = "", **about: Any) -> None:
+        super().__init__(message, hint, **about)
+        self.partial = partial
+
+
+class RactoGatewayAPIError(RactoGatewayError):
+    """The provider refused the call, or failed at it.
+
+    :param status_code: HTTP status, when there was one.
+    :param retry_after: Seconds the provider asks to wait, when it says so.
+    """
+
+    code = "model_api"
+
+    def __init__(
+        self, message: str, hint: str = "", *, status_code: int | None = None, retry_after: float | None = None, **about: Any
+    ) -> None:
+        super().__init__(message, hint, **about)
+        self.status_code = status_code
+        self.retry_after = retry_after
+        if status_code is not None and type(self).transient is False:
+            self.transient = status_code in (408, 409, 425) or status_code >= 500
+
+
+class RactoGatewayAuthError(RactoGatewayAPIError):
+    """The key is missing, wrong, or may not do this."""
+
+    code = "model_auth"
+
+
+class ModelNotAvailableError(RactoGatewayAPIError):
+    """There is no such model at this provider, or it cannot be loaded; the next one of a chain is tried."""
+
+    code = "model_not_available"
+
+
+class RateLimitedError(RactoGatewayAPIError):
+    """Too many calls or tokens in a short time."""
+
+    code = "rate_limited"
+    transient = True
+
+
+class OverloadedError(RactoGatewayAPIError):
+    """The provider has no room at the moment."""
+
+    code = "overloaded"
+    transient = True
+
+
+class ContextLengthError(RactoGatewayAPIError):
+    """The conversation is longer than the model reads."""
+
+    code = "context_length"
+
+
+class UnsupportedParameterError(RactoGatewayAPIError):
+    """The model does not take a parameter.
+
+    :param parameter: Its name, as in `ChatConfig`.
+    """
+
+    code = "unsupported_parameter"
+
+    def __init__(self, message: str, hint: str = "", *, parameter: str = "", **about: Any) -> None:
+        super().__init__(message, hint, **about)
+        self.parameter = parameter
+
+
+class ResponseModelValidationError(RactoGatewayError):
+    """The answer was never what `response_model` asks.
+
+    :param attempts: How many calls were made, the first included.
+    :param last_error: What was wrong with the last answer.
+    :param raw_response: The text of the last answer.
+    """
+
+    code = "response_model"
+
+    def __init__(
+        self, message: str, hint: str = "", *, attempts: int, last_error: Exception, raw_response: str | None = None, **about: Any
+    ) -> None:
+        super().__init__(message, hint, **about)
+        self.attempts = attempts
+        self.last_error = last_error
+        self.raw_response = raw_response
+
+
+class BudgetExceededError(RactoGatewayError):
+    """The limit for the period is used up."""
+
+    code = "budget_exceeded"
+
+
+class UnknownPriceError(RactoGatewayError):
+    """A budget is enforced and the price of the model is not known; unknown is not zero."""
+
+    code = "unknown_price"
+
+
+class CircuitOpenError(RactoGatewayError):
+    """The provider failed too often lately and is left alone for a while."""
+
+    code = "circuit_open"
+    transient = True
