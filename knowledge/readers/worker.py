@@ -39,9 +39,9 @@ def send(fd: int, frame: Frame) -> None:
     """
     # A lone surrogate has no UTF-8; whoever stores the text could not keep it either.
     data = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode("utf-8", errors="replace")
-    view = memoryview(LENGTH.pack(len(data)) + data)
-    while view:
-        view = view[os.write(fd, view) :]
+    for view in (memoryview(LENGTH.pack(len(data))), memoryview(data)):
+        while view:
+            view = view[os.write(fd, view) :]
 
 
 def receive(fd: int) -> Frame | None:
