@@ -77,6 +77,7 @@ def rebuild(path: Path, progress: Callable[[int, int], None] | None = None) -> S
 
 def _copy_all(path: Path, new: sqlite3.Connection, salvage: Salvage) -> None:
     old = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    new.execute("PRAGMA defer_foreign_keys=ON")  # a document may be there whose collection is lost
     try:
         for table in TABLES:
             columns = ", ".join(row[1] for row in new.execute(f"PRAGMA table_info({table})"))
