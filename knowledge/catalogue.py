@@ -6,9 +6,10 @@ import json
 import os
 import sqlite3
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import Any
 
 from .errors import InputError, unknown_name
@@ -47,6 +48,11 @@ class PageEntry:
     start_char: int
     end_char: int
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The last part of the source: the file name."""
+        return name_of(self.source)
 
     @property
     def label(self) -> str:
@@ -168,6 +174,16 @@ def languages(connection: sqlite3.Connection, collection: Collection) -> list[st
     return [row[0] for row in rows]
 
 
+def count_documents(connection: sqlite3.Connection, collection: Collection, filters: Filters) -> int:
+    """How many documents pass."""
+    condition, values = filters.clause()
+    row = connection.execute(
+        f"SELECT count(*) FROM documents WHERE collection_id = ?{condition}",  # noqa: S608 - literals of ours
+        (collection.id, *values),
+    ).fetchone()
+    return int(row[0])
+
+
 def documents(
     connection: sqlite3.Connection,
     collection: Collection,
@@ -223,6 +239,15 @@ def page_ranges(
     return ranges
 
 
+def documents_starting(connection: sqlite3.Connection, prefix: str, limit: int = 100) -> list[str]:
+    """Ids of documents of any collection whose id or name starts with `prefix`."""
+    rows = connection.execute(
+        "SELECT doc_id FROM documents WHERE substr(doc_id, 1, ?1) = ?2 OR lower(substr(name, 1, ?1)) = lower(?2) ORDER BY name LIMIT ?3",
+        (len(prefix), prefix, limit),
+    )
+    return [row[0] for row in rows]
+
+
 def find_document(connection: sqlite3.Connection, collection: Collection, text: str) -> KeptDocument:
     """The document somebody means by its id, source, file name (with or without extension) or the end of its path.
 
@@ -254,22 +279,27 @@ def find_document(connection: sqlite3.Connection, collection: Collection, text: 
 
 def read_pages(
     connection: sqlite3.Connection, document: KeptDocument, first: int = 1, last: int | None = None
-) -> list[PageEntry]:
-    """The pages of a document from position `first` to `last`, both included and counted from 1."""
+) -> Iterator[PageEntry]:
+    """The pages of a document from `first` to `last`, both included, counted as `PageEntry.label` counts them."""
     rows = connection.execute(
-        f"{_PAGES} WHERE id BETWEEN ? AND ? ORDER BY id",
-        (
-            document.first_page + first - 1,
-            document.first_page + min(last or document.page_count, document.page_count) - 1,
-        ),
+        f"{_PAGES} WHERE id BETWEEN ?1 AND ?2 AND coalesce(number, id - ?1 + 1) BETWEEN ?3 AND coalesce(?4, 1 << 60) ORDER BY id",
+        (document.first_page, document.first_page + document.page_count - 1, first, last),
     )
-    return [_entry(row, document) for row in rows]
+    return (_entry(row, document) for row in rows)
+
+
+def last_page(connection: sqlite3.Connection, document: KeptDocument) -> tuple[bool, int]:
+    """Whether the pages of a document are numbered ones, and the number of the last; without numbers, how many parts there are."""
+    row = connection.execute(
+        "SELECT number FROM pages WHERE id = ?", (document.first_page + document.page_count - 1,)
+    ).fetchone()
+    return row[0] is not None, row[0] or document.page_count
 
 
 def outline(connection: sqlite3.Connection, document: KeptDocument) -> list[tuple[int, str, int]]:
-    """The headings of a document: level, title, and the position of the page each is on."""
+    """The headings of a document: level, title, and the page or part each is on."""
     row = connection.execute("SELECT outline FROM documents WHERE id = ?", (document.id,)).fetchone()
-    return [(level, title, position) for level, title, position in json.loads(row[0])]
+    return [(level, title, page) for level, title, page in json.loads(row[0])]
 
 
 def entries(connection: sqlite3.Connection, page_ids: Sequence[int]) -> dict[int, tuple[PageEntry, KeptDocument]]:
@@ -283,7 +313,12 @@ def entries(connection: sqlite3.Connection, page_ids: Sequence[int]) -> dict[int
     return {row[0]: (_entry(row, kept[row[1]]), kept[row[1]]) for row in rows}
 
 
-def text_of(pages: Sequence[PageEntry]) -> str:
+def name_of(source: str) -> str:
+    """The last part of a source: the name of a file; a label that is no path is its own."""
+    return PurePath(source).name or source
+
+
+def text_of(pages: Iterable[PageEntry]) -> str:
     """The text of consecutive pages of one document, what neighbours share written once."""
     parts: list[str] = []
     end = 0
@@ -309,9 +344,8 @@ def _like(text: str) -> str:
 
 
 def _document(row: tuple[Any, ...]) -> KeptDocument:
-    return KeptDocument(
-        *row[:7], FileState(*row[7:10]), *row[10:15], metadata=json.loads(row[15]), notes=json.loads(row[16])
-    )
+    fields: list[Any] = [*row[:7], FileState(*row[7:10]), *row[10:15], json.loads(row[15]), json.loads(row[16])]
+    return KeptDocument(*fields)
 
 
 def _entry(row: tuple[Any, ...], document: KeptDocument) -> PageEntry:

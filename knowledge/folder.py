@@ -12,7 +12,7 @@ from typing import Any
 from . import indexing
 from .catalogue import collection_named, files_below
 from .errors import EncryptedError, InputError, NoTextError, RactoError, StorageError, UnsupportedError
-from .indexing import NewDocument, Reject, Touch
+from .indexing import NewDocument, Reject
 from .ingest import Change, Ingester, Outcome, checked, gone, look_at, surely_same
 from .walk import walk
 
@@ -147,11 +147,8 @@ class _Run:
         """Write what is ready."""
         ready, self._ready, self._pages = self._ready, [], 0
         self._waiting.clear()
-        if ready:
-            outcomes = iter(self._ingester.write(ready))
-            for change in ready:
-                if not isinstance(change, Reject):
-                    self._count(next(outcomes), change)
+        for outcome in self._ingester.write(ready) if ready else ():
+            self._count(outcome)
         self._since, self.settled = time.monotonic(), self._taken
         if self._progress:
             self._progress(self.settled, self._total, "")
@@ -177,16 +174,15 @@ class _Run:
         else:
             self.report.unchanged.append(found.source)
 
-    def _count(self, outcome: Outcome, change: NewDocument | Touch) -> None:
+    def _count(self, outcome: Outcome) -> None:
         if outcome.state == "added":
             self.report.added.append(outcome.source)
         elif outcome.state == "updated":
             self.report.updated.append(outcome.source)
         else:
             self.report.unchanged.append(outcome.source)
-        if isinstance(change, NewDocument) and outcome.state != "unchanged":
-            self.report.pages += len(change.pages)
-            self.report.notes += [(outcome.source, note) for note in change.notes]
+        self.report.pages += outcome.pages
+        self.report.notes += [(outcome.source, note) for note in outcome.notes]
 
     def _failed(self, path: Path, code: str, reason: str) -> None:
         self.report.failed.append((_printable(path), code, reason))

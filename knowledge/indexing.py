@@ -43,7 +43,7 @@ class NewDocument:
     """A document that is ready to be written; see `KeptDocument` for its fields.
 
     :param metadata: Added to what is kept; a key that is not named stays.
-    :param outline: Its headings: level, title, position of the page it is on.
+    :param outline: Its headings: level, title, and the page or part each is on.
     :param moved_from: The source under which the same file was kept before.
     """
 

@@ -12,12 +12,12 @@ import time
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, Literal
 
 from . import indexing
 from .analyser import page_fields
-from .catalogue import FileState, KeptDocument, collection_named, document_at
+from .catalogue import FileState, KeptDocument, collection_named, document_at, name_of
 from .database import Database
 from .documents import Document
 from .errors import InputError, NoTextError, ReadError, UnsupportedError
@@ -44,10 +44,14 @@ class Outcome:
     """What became of one file or text.
 
     :param source: Where it is kept; of a duplicate, where the first one is kept.
+    :param pages: How many pages were written.
+    :param notes: What its reader had to say, when it was read.
     """
 
     state: Literal["added", "updated", "unchanged", "duplicate"]
     source: str
+    pages: int = 0
+    notes: Sequence[str] = ()
 
 
 class Ingester:
@@ -163,7 +167,8 @@ class Ingester:
                     if kept and (kept.sha256, kept.recipe) == (change.sha256, change.recipe):
                         outcomes.append(Outcome("unchanged", change.source))
                     else:
-                        outcomes.append(Outcome("updated" if kept or change.moved_from else "added", change.source))
+                        state: Literal["added", "updated"] = "updated" if kept or change.moved_from else "added"
+                        outcomes.append(Outcome(state, change.source, len(change.pages), change.notes))
                         new.append(change)
             if new:
                 indexing.write(connection, collection, new)
@@ -191,7 +196,7 @@ class Ingester:
     def _prepare(
         self, document: Document, source: str, state: FileState, digest: str, metadata: dict[str, Any]
     ) -> NewDocument:
-        name = PurePath(source).name or source
+        name = name_of(source)
         windows = split(document, page_size=self._page_size, page_overlap=self._page_overlap)
         cleaned = [
             (window, text)
@@ -206,6 +211,7 @@ class Ingester:
             fields = IndexedPage(0, *page_fields(name, window.heading_path, text, language))
             pages.append(NewPage(window, text, keywords(text, fields.body, language, self._top_keywords), fields))
         starts = [window.start for window, _ in cleaned]
+        labels = [window.number or position for position, (window, _) in enumerate(cleaned, 1)]
         return NewDocument(
             source=source,
             name=name,
@@ -217,7 +223,9 @@ class Ingester:
             char_count=len(document.content),
             metadata=checked(document.metadata) | metadata,
             notes=document.notes,
-            outline=[(one.level, one.title, max(1, bisect_right(starts, one.start))) for one in document.headings],
+            outline=[
+                (one.level, one.title, labels[max(0, bisect_right(starts, one.start) - 1)]) for one in document.headings
+            ],
             pages=pages,
         )
 

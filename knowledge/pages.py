@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -124,11 +124,6 @@ class PageIndexRAG:
             raise InputError("Both a database and a path were given.", "Give one of them.")
         if not {"{context}", "{question}"} <= set(re.findall(r"\{context\}|\{question\}", context_template)):
             raise InputError("The context template lacks {context} or {question}.", "Put both where they belong.")
-        if not COLLECTION_NAME.fullmatch(collection):
-            raise InputError(
-                f"{collection!r} cannot name a collection.",
-                "Use letters, digits, dots, dashes and underscores; at most 64 of them.",
-            )
         if engine not in ENGINES:
             raise unknown_name("ranking engine", engine, ENGINES)
         self._kit = llm_kit
@@ -137,7 +132,7 @@ class PageIndexRAG:
         self._ranking: dict[str, Any] = {"k1": k1, "b": b, "engine": engine}
         self._owned = database is None
         self.database = database or Database(path)
-        self.collection = collection
+        self.collection = checked_name(collection)
         self._ingester = Ingester(
             self.database,
             collection,
@@ -203,14 +198,11 @@ class PageIndexRAG:
             terms = query_terms(query, languages)
             hits = self._searcher.search(connection, collection.id, terms, limit=top_k, among=among, **self._ranking)
             found = catalogue.entries(connection, [hit.page_id for hit in hits])
-        asked = {
-            term: query[start:end].lower() for language in languages for term, start, end in spans(query, language)
-        }
         results = []
         for rank, hit in enumerate(hits, 1):
             entry, document = found[hit.page_id]
-            words = list(dict.fromkeys(asked.get(term, term) for term in hit.terms))
             excerpt = snippet(entry.content, set(hit.terms), document.language)
+            words = _words(query, hit.terms, languages)
             results.append(PageIndexResult(entry, hit.score, rank, words, excerpt))
         return results
 
@@ -299,6 +291,31 @@ class PageIndexRAG:
             collection = catalogue.known_collection(connection, self.collection)
             kept = (catalogue.document_at(connection, collection, source) for source in sources)
             return [page for one in kept if one for page in catalogue.read_pages(connection, one)]
+
+
+def checked_name(collection: str) -> str:
+    """The name of a collection, when it can be one.
+
+    :raises InputError: it cannot.
+    """
+    if not COLLECTION_NAME.fullmatch(collection):
+        raise InputError(
+            f"{collection!r} cannot name a collection.",
+            "Use letters, digits, dots, dashes and underscores; at most 64 of them.",
+        )
+    return collection
+
+
+def _words(query: str, terms: Collection[str], languages: Sequence[str]) -> list[str]:
+    """The words of the query that stand for these index terms; of a compound and its parts, the compound."""
+    places = {(start, -end) for language in languages for term, start, end in spans(query, language) if term in terms}
+    words: dict[str, None] = {}
+    reached = 0
+    for start, negative_end in sorted(places):
+        if -negative_end > reached:
+            reached = -negative_end
+            words[query[start:reached].lower()] = None
+    return list(words)
 
 
 def _citation(entry: PageEntry) -> str:
