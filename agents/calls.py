@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
@@ -153,8 +153,43 @@ def to_output(value: Any) -> ToolOutput:
     )
 
 
+def cut(output: ToolOutput, limit: int, rest: str) -> ToolOutput:
+    """The output with at most `limit` characters of text, and of structure.
+
+    Structure that is too large goes as a whole: half an object is none. Text that is cut ends in a sentence that says so, and the
+    structure that said the same goes with the rest of it.
+
+    :param rest: What to do to see what was cut, unless the output links to it.
+    """
+    total = sum(len(part.text) for part in output.content if isinstance(part, Text))
+    if total <= limit:
+        return output if _size(output.structured) <= limit else replace(output, structured=None)
+    left = limit
+    content: list[Content] = []
+    for part in output.content:
+        if isinstance(part, Text):
+            shown = part.text[:left]
+            left -= len(shown)
+            content += [Text(shown)] if shown else []
+        else:
+            content.append(part)
+    if any(isinstance(part, Link) for part in output.content):
+        rest = "Read the linked resource for the rest."
+    content.append(Text(f"[Cut: {limit:,} of {total:,} characters are shown. {rest}]"))
+    return replace(output, content=content, structured=None)
+
+
+def _size(structured: Any) -> int:
+    """Bytes of the structure as JSON, which is what goes over the wire."""
+    if structured is None:
+        return 0
+    from pydantic_core import to_json
+
+    return len(to_json(structured, serialize_unknown=True))
+
+
 def plain(value: Any) -> Any:
-    """`value` as JSON-able data: models and dataclasses become dicts, dates become ISO text, enums their values."""
+    """`value` as JSON-able data: models and dataclasses become dicts, dates become ISO text, enums their values, bytes base 64."""
     if value is None or (isinstance(value, str | int | float | bool) and type(value) in _SCALARS):
         return value
     if isinstance(value, Mapping):
@@ -163,7 +198,7 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     from pydantic_core import to_jsonable_python
 
-    return to_jsonable_python(value, by_alias=True, serialize_unknown=True)
+    return to_jsonable_python(value, by_alias=True, bytes_mode="base64", serialize_unknown=True)
 
 
 _SCALARS = frozenset({str, int, float, bool})
