@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 from . import catalogue, indexing
 from .analyser import query_terms, spans
@@ -20,12 +20,14 @@ from .filters import FilterArguments, Filters
 from .folder import IngestReport, Progress, ingest_folder
 from .ingest import TOP_KEYWORDS, Ingester
 from .processing import BaseProcessor
-from .prompts import RactoPrompt
 from .ranking import ENGINES, Searcher
 from .readers import FileReaderRegistry
 from .snippets import snippet
-from .vocabulary import ChatConfig
 from .windows import PAGE_OVERLAP, PAGE_SIZE
+
+if TYPE_CHECKING:
+    from .prompts import RactoPrompt
+    from .vocabulary import ChatConfig
 
 CONTEXT_TEMPLATE = "Pages found for the question, each under its number:\n\n{context}\n\nQuestion: {question}"
 
@@ -225,6 +227,8 @@ class PageIndexRAG:
         :param filters: Which documents to look at; see `Filters`.
         :raises ConfigError: there is no kit.
         """
+        from .vocabulary import ChatConfig  # pydantic models: 20 ms that a search does not need
+
         if self._kit is None:
             raise ConfigError(
                 "There is no model to answer with.", "Pass llm_kit=…, or use retrieve() for the pages alone."
@@ -324,6 +328,8 @@ def _citation(entry: PageEntry) -> str:
 
 
 def _cautious_prompt() -> RactoPrompt:
+    from .prompts import RactoPrompt
+
     return RactoPrompt(
         role="A careful reader who answers from the pages that were found.",
         aim="Answer the question with what the numbered pages say.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from ..agents.offers import Changed, ResourceEntry
-from ..knowledge import catalogue
 from ..knowledge.database import Database
 
 
@@ -23,6 +22,8 @@ class KeptPages:
 
     def entries(self) -> Iterator[ResourceEntry]:
         """Every document of every collection."""
+        from ..knowledge import catalogue  # not needed before the first client asks
+
         with self._database.reading() as connection:
             names = [name for name, _, _ in catalogue.collections(connection)]
         for name in names:
@@ -36,6 +37,8 @@ class KeptPages:
 
     def read(self, variables: Mapping[str, str]) -> list[str | bytes]:
         """The text of a document."""
+        from ..knowledge import catalogue
+
         with self._database.reading() as connection:
             collection = catalogue.known_collection(connection, variables["collection"])
             document = catalogue.find_document(connection, collection, variables["document"])
@@ -43,6 +46,8 @@ class KeptPages:
 
     def complete(self, variable: str, prefix: str) -> list[str]:
         """Names of collections, and ids of documents whose id or name starts with `prefix`."""
+        from ..knowledge import catalogue
+
         with self._database.reading() as connection:
             if variable == "collection":
                 return [name for name, _, _ in catalogue.collections(connection) if name.startswith(prefix)]

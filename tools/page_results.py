@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..knowledge.catalogue import KeptDocument
     from ..knowledge.folder import IngestReport
     from ..knowledge.ingest import Outcome
+    from ..knowledge.pages import PageIndexResult
 
 SEARCH_CHARACTERS = 8000
+CITATION_CHARACTERS = 120
 LISTED = 20
 """How many files of a kind a report names."""
 
@@ -122,6 +125,28 @@ class SearchResults:
     collection: str
     results: list[Found]
 
+    @classmethod
+    def of(cls, query: str, collection: str, found: Sequence[PageIndexResult]) -> SearchResults:
+        """Every page that was found; when there are many, the last ones go without a snippet, so that the citations have room."""
+        room = SEARCH_CHARACTERS
+        results = []
+        for one in found:
+            cited = Found(
+                rank=one.rank,
+                document=one_line(one.entry.name),
+                page=one.entry.label,
+                section=one_line(" › ".join(one.entry.heading_path)),
+                score=round(one.score, 2),
+                matched=one.matched_terms,
+                snippet=one.snippet,
+                doc_id=one.entry.doc_id,
+            )
+            if room - len(cited.render()) < CITATION_CHARACTERS * (len(found) - one.rank):
+                cited.snippet = ""
+            room -= len(cited.render())
+            results.append(cited)
+        return cls(query, collection, results)
+
     def render(self) -> str:
         """Every citation; snippets as long as there is room."""
         if not self.results:
@@ -193,6 +218,31 @@ class Listing:
     documents: list[dict[str, str | int]]
     rest: str
 
+    @classmethod
+    def of_collections(cls, there: Sequence[tuple[str, int, int]]) -> Listing:
+        """Every collection."""
+        rows: list[dict[str, str | int]] = [
+            {"name": name, "documents": documents, "pages": pages} for name, documents, pages in there
+        ]
+        return cls("", len(rows), rows, [], "")
+
+    @classmethod
+    def of_documents(cls, collection: str, found: Sequence[KeptDocument], total: int, offset: int) -> Listing:
+        """Some documents of a collection, those before `offset` skipped."""
+        rows: list[dict[str, str | int]] = [
+            {
+                "name": one_line(one.name),
+                "type": one.type,
+                "pages": one.page_count,
+                "modified": one.modified,
+                "source": one.source,
+                "doc_id": one.doc_id,
+            }
+            for one in found
+        ]
+        more = total - offset - len(found)
+        return cls(collection, total, [], rows, f"{more} more: offset={offset + len(found)}." if more > 0 else "")
+
     def render(self) -> str:
         """A line for each."""
         if not self.collection:
@@ -204,7 +254,7 @@ class Listing:
         else:
             lines = [f"{counted(self.total, 'document')} in {self.collection}"]
             lines += [
-                f"- {one['name']}: {counted(int(one['pages']), 'page')}, changed {one['modified']}, {one['source']}"
+                f"- {one['name']}: {counted(int(one['pages']), 'page')}, changed {one['modified']}, {one_line(str(one['source']), 400)}"
                 for one in self.documents
             ]
         return "\n".join([*lines, self.rest] if self.rest else lines)
