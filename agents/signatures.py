@@ -9,13 +9,14 @@ from __future__ import annotations
 import collections.abc
 import functools
 import inspect
+import json
 import operator
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from typing import Annotated, Any, NotRequired, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints
 
 from pydantic import (
     BaseModel,
@@ -236,10 +237,11 @@ _ITERABLES = (collections.abc.Iterable, collections.abc.Iterator, collections.ab
 
 
 def _exact(hint: Any) -> Any:
-    """The hint with what pydantic would take too easily replaced: integer enums refuse `true`, iterables are checked as lists."""
-    if isinstance(hint, type) and issubclass(hint, int) and issubclass(hint, Enum):
-        return Annotated[hint, BeforeValidator(_not_bool)]
+    """The hint with what pydantic would take too easily replaced: `true` is not 1, iterables are checked as lists."""
     origin, parts = get_origin(hint), get_args(hint)
+    values = _values(hint)
+    if any(isinstance(value, int | float) for value in values):
+        return Annotated[hint, BeforeValidator(functools.partial(_one_of, values))]
     if hint in _ITERABLES:
         return list[Any]
     if origin in _ITERABLES:
@@ -253,10 +255,22 @@ def _exact(hint: Any) -> Any:
     return hint
 
 
-def _not_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise PydanticCustomError("int_type", "Input should be a valid integer")
-    return value
+def _values(hint: Any) -> tuple[Any, ...]:
+    """What an enum or a `Literal` allows; nothing for other types."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return tuple(member.value for member in hint) if isinstance(hint, type) and issubclass(hint, Enum) else ()
+
+
+def _one_of(values: Sequence[Any], given: Any) -> Any:
+    """Python says `True == 1`, JSON does not."""
+    if isinstance(given, int | float) and not any(
+        value == given and isinstance(value, bool) == isinstance(given, bool) for value in values
+    ):
+        raise PydanticCustomError(
+            "enum", "Input should be one of {values}", {"values": json.dumps(values, default=str)}
+        )
+    return given
 
 
 def _hints(target: Any, name: str) -> dict[str, Any]:
