@@ -1,12 +1,13 @@
 """The server the official conformance suite asks for, made of our own registry, families and transports.
 
-Run it with `python -m tests.conformance.server PORT`.
+Run it with `python -m tests.conformance.server PORT`; port 0 takes a free one. The log on stderr names the address.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -27,7 +28,7 @@ from racto.agents.offers import (
 from racto.knowledge.errors import unknown_name
 from racto.server.mcp import RactoMCPServer
 
-from .tools import PNG, Name, question, registry, schema_tool
+from tests.conformance.tools import PNG, Name, question, registry, schema_tool
 
 
 @dataclasses.dataclass
@@ -171,4 +172,5 @@ def add_raw_handlers(server: RactoMCPServer) -> None:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
     build().run("http", port=int(sys.argv[1]))
