@@ -206,7 +206,7 @@ async def _answers(about: str, program: str, arguments: list[str], variables: di
                 took = time.perf_counter() - began
         except Exception as error:  # noqa: BLE001  # whatever the SDK raises when the other side fails
             log.seek(0)
-            last = (log.read().strip().splitlines() or [str(error) or type(error).__name__])[-1]
+            last = (log.read().strip().splitlines() or [str(innermost(error)) or type(error).__name__])[-1]
             shown = shlex.join([program, *arguments])
             return Finding(
                 "broken", about, f"`{shown}` does not answer: {last}", f"Run it yourself to see why: {shown}"
@@ -214,3 +214,10 @@ async def _answers(about: str, program: str, arguments: list[str], variables: di
     return Finding(
         "ok", about, f"`{shlex.join([program, *arguments])}` answers with {len(tools)} tools after {took:.1f} s."
     )
+
+
+def innermost(error: BaseException) -> BaseException:
+    """What went wrong, out of the groups in which the client's task groups wrap it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
