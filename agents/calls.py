@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -107,6 +109,32 @@ class ToolContext:
     """
 
     caller: Caller = field(default_factory=Caller)
+    _limit: asyncio.Timeout | None = field(default=None, init=False, repr=False, compare=False)
+
+    @contextmanager
+    def limited(self, limit: asyncio.Timeout) -> Iterator[None]:
+        """A block in which `limit` is the time limit of the call."""
+        outer, self._limit = self._limit, limit
+        try:
+            yield
+        finally:
+            self._limit = outer
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """A block in which the time limit of the call stands still, for whoever waits for a person."""
+        limit = self._limit
+        end = limit.when() if limit else None
+        if limit is None or end is None:
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        left = end - loop.time()
+        limit.reschedule(None)
+        try:
+            yield
+        finally:
+            limit.reschedule(loop.time() + left)
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Tell the caller how far the work is. Cheap, never waits, safe from any thread."""

@@ -161,10 +161,11 @@ class Tool:
             named[self.signature.context_name] = context
         try:
             async with asyncio.timeout(self.timeout) as limit:
-                if inspect.iscoroutinefunction(self.fn):
-                    return await self.fn(*args, **named)
-                result = await _workers.run(self.fn, *args, **named)
-                return await result if inspect.isawaitable(result) else result
+                with context.limited(limit):
+                    if inspect.iscoroutinefunction(self.fn):
+                        return await self.fn(*args, **named)
+                    result = await _workers.run(self.fn, *args, **named)
+                    return await result if inspect.isawaitable(result) else result
         except TimeoutError:
             if not limit.expired():
                 raise

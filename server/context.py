@@ -104,7 +104,8 @@ class MCPToolContext(ToolContext):
         if is_version_at_least(self.request.protocol_version, _ROUND_TRIPS_SINCE):
             return self._recall(question)
         try:
-            return await self.request.session.elicit_form(message, schema, self.request.request_id)
+            with self.waiting():
+                return await self.request.session.elicit_form(message, schema, self.request.request_id)
         except MCPError:
             return types.ElicitResult(action="cancel")  # it said it could ask and then did not: that is not a yes
 

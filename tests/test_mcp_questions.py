@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -99,6 +100,29 @@ async def test_a_client_that_fails_to_ask_has_not_said_yes(server: RactoMCPServe
     server.add_tool(remove)
     async with connected(server, "legacy", elicitation_callback=fail) as client:
         assert text_of(await client.call_tool("remove")) == "False"
+
+
+async def test_a_person_may_think_longer_than_the_tool_may_take(
+    era: str, server: RactoMCPServer, registry: ToolRegistry
+) -> None:
+    limit = 0.2
+
+    async def think(context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ElicitResult:
+        thought = asyncio.Event()
+        asyncio.get_running_loop().call_later(2 * limit, thought.set)
+        await thought.wait()
+        return types.ElicitResult(action="accept")
+
+    async def remove(context: ToolContext, then_hang: bool) -> str:
+        said = await context.confirm("Really?")
+        if then_hang:
+            await asyncio.Event().wait()
+        return repr(said)
+
+    registry.register(remove, timeout=limit)
+    async with connected(server, era, elicitation_callback=think) as client:
+        assert text_of(await client.call_tool("remove", {"then_hang": False})) == "True"
+        assert "took longer than 0.2 s" in text_of(await client.call_tool("remove", {"then_hang": True}))
 
 
 async def test_an_answer_that_does_not_fit_names_its_field(era: str, server: RactoMCPServer) -> None:
