@@ -21,7 +21,8 @@ from .windows import Window
 DOCUMENT_IDS = uuid.UUID("6b3f8f0e-3c0f-5c6b-9f0a-2d8c0c6f7a51")
 """The namespace of document ids: a document keeps its id when it is ingested again."""
 
-REINDEX_BATCH = 2000
+INDEX_BATCH = 2000
+"""Pages whose postings are merged at a time: more need fewer writes and more memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,9 @@ def write(connection: sqlite3.Connection, collection: Collection, new: Sequence[
         for page_id, page in enumerate(document.pages, next_page):
             page.fields.page_id = page_id
         next_page += len(document.pages)
-    postings.add(connection, collection.id, [page.fields for document in new for page in document.pages])
+    fields = [page.fields for document in new for page in document.pages]
+    for start in range(0, len(fields), INDEX_BATCH):
+        postings.add(connection, collection.id, fields[start : start + INDEX_BATCH])
 
 
 def touch(connection: sqlite3.Connection, seen: Touch) -> None:
@@ -162,7 +165,8 @@ def remove(connection: sqlite3.Connection, collection: Collection, old: Sequence
         last_page = document.first_page + document.page_count - 1
         connection.execute("DELETE FROM pages WHERE id BETWEEN ? AND ?", (document.first_page, last_page))
         connection.execute("DELETE FROM documents WHERE id = ?", (document.id,))
-    postings.remove(connection, collection.id, pages)
+    for start in range(0, len(pages), INDEX_BATCH):
+        postings.remove(connection, collection.id, pages[start : start + INDEX_BATCH])
 
 
 def remove_all(connection: sqlite3.Connection, collection: Collection) -> None:
@@ -209,7 +213,7 @@ def reindex(
         (collection.id,),
     ).fetchall()
     total, done = sum(row[3] for row in documents), 0
-    for _, batch in groupby(_numbered(documents), key=lambda pair: pair[0] // REINDEX_BATCH):
+    for _, batch in groupby(_numbered(documents), key=lambda pair: pair[0] // INDEX_BATCH):
         pages: list[IndexedPage] = []
         for _, (document_id, name, first_page, page_count) in batch:
             rows = _stored_pages(connection, first_page, page_count)

@@ -5,39 +5,67 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
+from functools import cache
 
-from .analyser import spans
+from .analyser import spans, terms
+from .stopwords import STOP_WORDS
 
 SNIPPET_LENGTH = 240
 
+_WORD_END = re.compile(r"\w*")
 
-def keywords(text: str, terms: Sequence[str], language: str, count: int) -> list[str]:
-    """The most frequent index terms of a page, each as it is first written there.
 
-    :param terms: The terms of `text`, as the analyser gave them.
+def keywords(text: str, page_terms: Sequence[str], language: str, count: int) -> list[str]:
+    """The most frequent index terms of a page, each as it is written there; neither stop words nor single characters.
+
+    :param page_terms: The terms of `text`, as the analyser gave them.
     :param count: How many at most; ties go to the one that comes first.
     """
-    wanted = dict.fromkeys(term for term, _ in Counter(terms).most_common(count))
-    missing = set(wanted)
-    forms: dict[str, str] = {}
-    for term, start, end in spans(text, language):
-        if term in missing:
-            forms[term] = text[start:end]
-            missing.discard(term)
-            if not missing:
+    stopped = _stopped(language)
+    telling = (term for term in page_terms if len(term) > 1 and term not in stopped)
+    wanted = [term for term, _ in Counter(telling).most_common(count)]
+    lowered = text.lower()
+    forms = {term: _written(text, lowered, term, language) for term in wanted} if len(lowered) == len(text) else {}
+    missing = {term for term in wanted if not forms.get(term)}
+    if missing and not text.isascii():  # accents and other scripts: where a stem stands is not plain to see
+        for term, start, end in spans(text, language):
+            if term in missing:
+                forms[term] = text[start:end]
+                missing.discard(term)
+                if not missing:
+                    break
+    return list(dict.fromkeys(forms.get(term) or term for term in wanted))
+
+
+@cache
+def _stopped(language: str) -> frozenset[str]:
+    return frozenset(term for word in STOP_WORDS.get(language, ()) for term in terms(word, language))
+
+
+def _written(text: str, lowered: str, term: str, language: str) -> str | None:
+    """The first word that begins like a term and stands for it."""
+    for stem in (term, term[:-1]):  # a stem may end in another letter: compani, company
+        at = lowered.find(stem) if stem else -1
+        for _ in range(4):
+            if at < 0:
                 break
-    return list(dict.fromkeys(forms[term] for term in wanted if term in forms))
+            end = _WORD_END.match(lowered, at + len(stem)).end()  # type: ignore[union-attr]  # it matches anywhere
+            word = text[at:end]
+            if not (at and lowered[at - 1].isalnum()) and len(word) <= len(term) + 6 and term in terms(word, language):
+                return word
+            at = lowered.find(stem, at + 1)
+    return None
 
 
-def snippet(text: str, terms: Collection[str], language: str, length: int = SNIPPET_LENGTH) -> str:
-    """The stretch of a page where most of the terms stand together, on one line, with each marked `**so**`.
+def snippet(text: str, wanted: Collection[str], language: str, length: int = SNIPPET_LENGTH) -> str:
+    """The stretch of a page where most of the wanted terms stand together, on one line, with each marked `**so**`.
 
     Asterisks of the page itself are written `\\*`, so that a mark is always ours.
 
-    :param terms: Index terms, as `Hit.terms` gives them.
+    :param wanted: Index terms, as `Hit.terms` gives them.
     :param length: About how many characters of the page.
     """
-    found = [(start, end, term) for term, start, end in spans(text, language) if term in terms]
+    found = [(start, end, term) for term, start, end in spans(text, language) if term in wanted]
     start, end = _best_stretch(found, length) if found else (0, 0)
     start, end = _widen(text, start, end, length)
     pieces: list[str] = []
