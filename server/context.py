@@ -106,7 +106,7 @@ class MCPToolContext(ToolContext):
         try:
             with self.waiting():
                 return await self.request.session.elicit_form(message, schema, self.request.request_id)
-        except MCPError:
+        except (MCPError, ValidationError):
             return types.ElicitResult(action="cancel")  # it said it could ask and then did not: that is not a yes
 
     def _recall(self, question: types.ElicitRequest) -> types.ElicitResult:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.conformance import run as conformance
 from tests.conformance.run import NotInstalledError, Outcome, expectations, required, run, surprises
 
 PASSED = Outcome({"SUCCESS": 3, "INFO": 1})
@@ -36,6 +39,14 @@ def test_a_listed_failure_that_passes_or_does_not_exist_is_a_surprise() -> None:
         "2026-07-28 ping passes: take it out of expected.toml.",
         "2026-07-28 pong is excused but does not exist.",
     ]
+
+
+def test_without_npm_the_runner_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(conformance, "CACHE", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NotInstalledError, match="apt-get install npm"):
+        conformance.install()
+    assert conformance.main() == 2
 
 
 def test_every_expected_failure_has_a_reason() -> None:

@@ -9,7 +9,7 @@ import threading
 
 import mcp_types as types
 import pytest
-from mcp import MCPError
+from mcp import Client, MCPError, StdioServerParameters
 from mcp_types import methods
 from pydantic import BaseModel
 from racto.agents.calls import Blob, Content, Embedded, Link, Text, ToolContext
@@ -17,6 +17,7 @@ from racto.agents.toolbox import ToolRegistry
 from racto.knowledge.errors import UnknownNameError
 from racto.server.content import to_block
 from racto.server.mcp import MCPServerConfig, RactoMCPServer
+from starlette.routing import Mount, Route
 
 from tests.mcp_clients import PATIENCE, connected, text_of
 
@@ -302,6 +303,34 @@ async def test_reports_that_come_after_the_call_are_dropped(era: str, server: Ra
     heard = await reports_of(server, era, "work")
     kept[0].progress(2, 2)
     assert [done for done, _, _ in heard] == [1]
+
+
+STDIO_SERVER = """
+from racto import RactoMCPServer, ToolRegistry
+
+registry = ToolRegistry()
+
+@registry.register
+def add(a: int, b: int) -> int:
+    '''Add two integers.'''
+    return a + b
+
+RactoMCPServer.from_registry(registry, name="math-tools").run()
+"""
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_run_serves_a_subprocess_client(mode: str) -> None:
+    process = StdioServerParameters(command=sys.executable, args=["-c", STDIO_SERVER])
+    async with asyncio.timeout(PATIENCE), Client(process, mode=mode) as client:
+        assert client.server_info is not None
+        assert client.server_info.name == "math-tools"
+        assert text_of(await client.call_tool("add", {"a": 7, "b": 5})) == "12"
+
+
+async def test_the_asgi_app_serves_every_http_transport_on_its_paths(server: RactoMCPServer) -> None:
+    paths = {route.path for route in server.get_asgi_app().routes if isinstance(route, Route | Mount)}
+    assert paths >= {"/mcp", "/sse", "/health"}
 
 
 def test_an_unknown_transport_names_the_nearest(server: RactoMCPServer) -> None:
