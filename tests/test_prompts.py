@@ -403,7 +403,7 @@ def restored(value: str) -> str:
     """The value behind an escaped one: one backslash less before what would otherwise be a heading."""
     lines = re.split(f"([{LINE_BREAKS}])", value)
     for index, line in enumerate(lines):
-        if match := re.match(r"((?:[^\w\\]|_)*)(\\+)(.*)", line):
+        if match := re.match(r"((?:[^\w\\]|_)*)(\\+)([\[［﹇⁅【〔〖❲⟦].*)", line):
             bare = match[1] + match[3]
             lines[index] = match[1] + match[2][1:] + match[3] if neutralise(bare) != bare else line
     return "".join(lines)
