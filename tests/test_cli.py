@@ -9,8 +9,12 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from racto.knowledge.errors import InputError
@@ -264,3 +268,63 @@ def test_interrupting_a_question_ends_quietly() -> None:
     assert process.wait(timeout=20) == 130
     os.close(ours)
     assert b"Traceback" not in shown
+
+
+@contextmanager
+def serving(*words: str, **variables: str) -> Iterator[str]:
+    """A server on a free port, and where it listens."""
+    command = [sys.executable, "-m", "racto.server.cli", "serve", "--transport", "http", "--port", "0", *words]
+    environment = {**os.environ, **variables}
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            if "listening on " in line:
+                yield line.partition("listening on ")[2].split()[0]
+                break
+        else:
+            pytest.fail("it ended without listening")
+    finally:
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+        assert process.stdout.read() == ""
+        process.stdout.close()
+        process.stderr.close()
+
+
+def status(url: str, **headers: str) -> int:
+    """The HTTP status of a GET."""
+    try:
+        with urlopen(
+            Request(url, headers={name.replace("_", "-"): value for name, value in headers.items()}), timeout=20
+        ) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_settings_for_http_reach_the_server() -> None:
+    with serving() as address:
+        assert status(f"{address}/health") == 200
+        assert status(f"{address}/health", Host="evil.example") == 421
+        assert status(f"{address}/health", Origin="http://evil.example") == 403
+        assert status(f"{address}/mcp") not in {401, 404}
+    variables = {
+        "RACTO_TOKEN": "s3cret",
+        "RACTO_ALLOWED_HOSTS": "notes.example",
+        "RACTO_ALLOWED_ORIGINS": "http://page.example",
+    }
+    with serving("--host", "0.0.0.0", **variables) as address:
+        address = address.replace("0.0.0.0", "127.0.0.1")
+        assert status(f"{address}/health", Host="notes.example", Origin="http://page.example") == 200
+        assert status(f"{address}/mcp") == 401
+        assert status(f"{address}/mcp", Authorization="Bearer s3cret") != 401
+
+
+def test_others_are_let_in_only_with_a_token(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--transport", "http", "--host", "0.0.0.0", "--port", "0"]) == 2
+    assert "RACTO_TOKEN" in capfd.readouterr().err
