@@ -3,9 +3,11 @@
 Every public name is imported on first use: `import racto` itself loads nothing else.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
+from importlib import import_module
+
+TYPE_CHECKING = False  # what type checkers know it by; importing `typing` for it would be most of what `import racto` costs
 if TYPE_CHECKING:
     from racto.agents.calls import Blob, Caller, Content, Embedded, Link, Text, ToolContext, ToolOutput
     from racto.agents.offers import (
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
         Toolset,
     )
     from racto.agents.toolbox import ParamSchema, Tool, ToolCallResult, ToolRegistry, ToolSchema, tool
+    from racto.knowledge.catalogue import PageEntry
     from racto.knowledge.database import Database
     from racto.knowledge.documents import Document
     from racto.knowledge.errors import (
@@ -39,8 +42,8 @@ if TYPE_CHECKING:
         UnsupportedError,
     )
     from racto.knowledge.files import RactoFile
-    from racto.knowledge.ingest import IngestReport
-    from racto.knowledge.pages import PageEntry, PageIndexRAG, PageIndexResponse, PageIndexResult
+    from racto.knowledge.folder import IngestReport
+    from racto.knowledge.pages import PageIndexRAG, PageIndexResponse, PageIndexResult
     from racto.knowledge.processing import BaseProcessor, ProcessingPipeline, TextCleaner
     from racto.knowledge.prompt_store import PromptStore
     from racto.knowledge.prompts import RactoPrompt
@@ -63,6 +66,7 @@ _HOMES = {
         "Toolset",
     ),
     "agents.toolbox": ("ParamSchema", "Tool", "ToolCallResult", "ToolRegistry", "ToolSchema", "tool"),
+    "knowledge.catalogue": ("PageEntry",),
     "knowledge.database": ("Database",),
     "knowledge.documents": ("Document",),
     "knowledge.errors": (
@@ -84,8 +88,8 @@ _HOMES = {
         "UnsupportedError",
     ),
     "knowledge.files": ("RactoFile",),
-    "knowledge.ingest": ("IngestReport",),
-    "knowledge.pages": ("PageEntry", "PageIndexRAG", "PageIndexResponse", "PageIndexResult"),
+    "knowledge.folder": ("IngestReport",),
+    "knowledge.pages": ("PageIndexRAG", "PageIndexResponse", "PageIndexResult"),
     "knowledge.processing": ("BaseProcessor", "ProcessingPipeline", "TextCleaner"),
     "knowledge.prompt_store": ("PromptStore",),
     "knowledge.prompts": ("RactoPrompt",),
@@ -162,11 +166,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'racto' has no attribute {name!r}")
-    value = getattr(import_module(f"racto.{home}"), name)
+    value: object = getattr(import_module(f"racto.{home}"), name)
     globals()[name] = value
     return value
 
