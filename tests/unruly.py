@@ -56,7 +56,7 @@ class Hungry(Unruly):
     """Takes all the memory it is given, and says how much that was."""
 
     def read(self, path: Path) -> Document:
-        taken = []
+        taken: list[bytearray] = []
         try:
             while len(taken) < 4096:
                 taken.append(bytearray(2**20))

@@ -206,7 +206,7 @@ class _Writer:
             self.builder.add_heading(level, " ".join(text.split()))
 
     def _row(self, cells: list[str]) -> None:
-        text = cells[0] if len(cells) == 1 else " | ".join(" ".join(cell.split()) for cell in cells)
+        text = cells[0] if len(cells) == 1 else " | ".join(" ".join(cell.split()) for cell in cells).rstrip()
         if not text.strip(" |"):
             return
         if self._cells:

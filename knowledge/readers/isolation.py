@@ -104,9 +104,7 @@ class Worker:
             try:
                 frame = process.frames.get(timeout=max(0.0, min(patience, deadline - time.monotonic())))
             except queue.Empty:
-                raise ReadError(
-                    f"{name} takes too long to read.", "It may be damaged; export it again or split it."
-                ) from None
+                raise ReadError(f"{name} takes too long to read.", _TOO_SLOW) from None
             if frame is None:
                 self.close()
                 process.explain_end(name)

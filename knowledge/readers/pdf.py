@@ -116,9 +116,9 @@ def _headings(pdf: pypdfium2.PdfDocument, pages: list[PageSpan], content: str) -
         title = " ".join(_decoded(bookmark.get_title).split())
         span = spans.get(-1 if index is None else index + 1)
         if title and span:
-            found = content.find(title, span.start, span.end)
-            start = span.start if found < 0 else found
-            headings.append(Heading(bookmark.level + 1, title, start, start if found < 0 else start + len(title)))
+            found = re.compile(r"\s+".join(map(re.escape, title.split()))).search(content, span.start, span.end)
+            start, end = found.span() if found else (span.start, span.start)
+            headings.append(Heading(bookmark.level + 1, title, start, end))
     return sorted(headings, key=lambda heading: heading.start)
 
 
