@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..decoding import decode, refuse_binary
 from ..documents import Document, DocumentBuilder
 from . import BaseReader
-from .text import decode, refuse_binary
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode

@@ -140,9 +140,14 @@ def _set_limits(data: int, seconds: float) -> None:
         return
     import resource
 
-    resource.setrlimit(resource.RLIMIT_DATA, (data, data))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump of somebody's document
-    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + seconds) + 1, resource.RLIM_INFINITY))
+    limits = {
+        resource.RLIMIT_DATA: data,
+        resource.RLIMIT_CPU: int(time.process_time() + seconds) + 1,
+        resource.RLIMIT_CORE: 0,  # a dump would be somebody's document
+    }
+    for kind, wanted in limits.items():
+        _, most = resource.getrlimit(kind)
+        resource.setrlimit(kind, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
 
 
 if __name__ == "__main__":
