@@ -196,6 +196,8 @@ class PageIndexRAG:
         with self.database.reading() as connection:
             collection = catalogue.known_collection(connection, self.collection)
             languages = catalogue.languages(connection, collection)
+            if not languages:
+                return []  # there is no document
             among = catalogue.page_ranges(connection, collection, wanted)
             terms = query_terms(query, languages)
             hits = self._searcher.search(connection, collection.id, terms, limit=top_k, among=among, **self._ranking)
