@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -217,16 +218,16 @@ def _size(structured: Any) -> int:
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON-able data: models and dataclasses become dicts, dates become ISO text, enums their values, bytes base 64."""
-    if value is None or (isinstance(value, str | int | float | bool) and type(value) in _SCALARS):
-        return value
+    """`value` as JSON-able data: models and dataclasses become dicts, dates ISO text, enums their values, bytes base 64, NaN null."""
+    if value is None or type(value) in _SCALARS:
+        return value if not isinstance(value, float) or math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(plain(key)): plain(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [plain(item) for item in value]
     from pydantic_core import to_jsonable_python
 
-    return to_jsonable_python(value, by_alias=True, bytes_mode="base64", serialize_unknown=True)
+    return to_jsonable_python(value, by_alias=True, bytes_mode="base64", inf_nan_mode="null", serialize_unknown=True)
 
 
 _SCALARS = frozenset({str, int, float, bool})

@@ -136,7 +136,7 @@ class Tool:
             return cut(to_output(await self._run(values, context)), self.max_output, self._rest)
         except RactoError as error:
             return _failed(error)
-        except Exception:  # noqa: BLE001  # whatever a tool raises, its caller gets an answer
+        except (Exception, SystemExit):  # noqa: BLE001  # whatever a tool raises, its caller is answered and the server stays
             return self._internal_error()
 
     @property
