@@ -40,14 +40,13 @@ class Salvage:
 def rebuild(path: Path, progress: Callable[[int, int], None] | None = None) -> Salvage:
     """Move a damaged database aside and put in its place a new one with everything that can still be read.
 
-    No other process should be using the file.
-
     :param progress: Told how many pages are indexed again, of how many.
     :raises UnknownNameError: there is no such file.
-    :raises StorageError: the folder cannot be written, or the disk is full.
+    :raises StorageError: another process uses the file, its folder cannot be written, or the disk is full.
     """
     if not path.is_file():
         raise UnknownNameError(f"There is no database {path}.", "It is made on first use; there is nothing to rebuild.")
+    _check_unused(path)
     stamp = f"{datetime.now():%Y%m%d-%H%M%S-%f}"
     salvage = Salvage(aside=path.with_name(f"{path.name}.damaged-{stamp}"))
     making = path.with_name(f"{path.name}.rebuilding-{stamp}")
@@ -73,6 +72,21 @@ def rebuild(path: Path, progress: Callable[[int, int], None] | None = None) -> S
         for suffix in ("", "-wal", "-shm"):
             making.with_name(making.name + suffix).unlink(missing_ok=True)
     return salvage
+
+
+def _check_unused(path: Path) -> None:
+    """Another process would go on writing to the file that is moved aside."""
+    connection = sqlite3.connect(path, timeout=0)
+    try:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.DatabaseError as error:
+        if "locked" in str(error):
+            raise StorageError(
+                f"Another process is using {path}.", "Close the programs that use racto, then try again."
+            ) from None
+    finally:
+        connection.close()
 
 
 def _copy_all(path: Path, new: sqlite3.Connection, salvage: Salvage) -> None:

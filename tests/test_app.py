@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from mcp import Client, StdioServerParameters
-from racto.server.app import build, registry
+from racto.server.app import build, registry, services
 from racto.server.settings import Settings
-from racto.tools import TOOLSETS
+from racto.tools import TOOLSETS, load
 
 EXAMPLE = Path(__file__).parents[1] / "claude_desktop_config.example.json"
 
@@ -45,11 +45,14 @@ def test_a_client_learns_name_version_and_how_to_use_the_tools(settings: Setting
     asyncio.run(ask())
 
 
+def names_of(settings: Settings) -> set[str]:
+    with services(settings) as kept:
+        return {tool.name for tool in registry(settings, load(settings.toolsets, kept))}
+
+
 def test_every_toolset_is_offered_unless_some_are_named(settings: Settings) -> None:
-    everything = {tool.name for tool in registry(settings)}
-    parts = {
-        name: {tool.name for tool in registry(settings.model_copy(update={"toolsets": (name,)}))} for name in TOOLSETS
-    }
+    parts = {name: names_of(settings.model_copy(update={"toolsets": (name,)})) for name in TOOLSETS}
+    everything = names_of(settings)
     assert set().union(*parts.values()) == everything
     assert sum(map(len, parts.values())) == len(everything) > 8
     assert all(name.startswith("page_") for name in parts["pages"])
@@ -122,4 +125,5 @@ def test_what_the_example_file_names_starts_and_answers(tmp_path: Path) -> None:
     answer = asyncio.run(ask())
     assert "note.md" in answer
     assert "behind the clock" in answer
-    assert (tmp_path / ".local" / "share" / "racto" / "racto.db").exists()
+    kept = tmp_path / ".local" / "share" / "racto"
+    assert [path.name for path in kept.iterdir()] == ["racto.db"]  # one file, once the server has ended

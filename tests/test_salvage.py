@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,7 @@ from racto.knowledge.catalogue import (
     text_of,
 )
 from racto.knowledge.database import Database
-from racto.knowledge.errors import CorruptError, UnknownNameError
+from racto.knowledge.errors import CorruptError, StorageError, UnknownNameError
 from racto.knowledge.pages import PageIndexRAG
 from racto.knowledge.prompt_store import PromptStore
 from racto.knowledge.prompts import RactoPrompt
@@ -52,8 +55,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-def kept_texts(database: Database) -> dict[str, str]:
-    with database.reading() as connection:
+def kept_texts(path: Path) -> dict[str, str]:
+    """The text of every document, by source."""
+    with closing(Database(path)) as database, database.reading() as connection:
         kept = [
             document
             for name, _, _ in collections(connection)
@@ -65,10 +69,10 @@ def kept_texts(database: Database) -> dict[str, str]:
 def test_a_sound_database_comes_out_as_it_was(tmp_path: Path, sound: bytes) -> None:
     path = tmp_path / "racto.db"
     path.write_bytes(sound)
-    before = kept_texts(Database(path))
+    before = kept_texts(path)
     salvage = rebuild(path)
     assert len(before) == COUNT
-    assert kept_texts(Database(path)) == before
+    assert kept_texts(path) == before
     assert (salvage.lost_documents, salvage.lost_pages) == ([], 0)
     assert salvage.saved["documents"] == COUNT
     assert salvage.saved["prompt_versions"] == 5
@@ -83,7 +87,7 @@ def test_what_survives_random_damage_is_whole_searchable_and_sound(seed: int, tm
     chance = random.Random(seed)
     original = tmp_path / "original.db"
     original.write_bytes(sound)
-    whole = kept_texts(Database(original))
+    whole = kept_texts(original)
     path = tmp_path / "racto.db"
     damaged = bytearray(sound)
     for page in chance.sample(range(ROOTS, len(sound) // SQLITE_PAGE), 1 + seed):
@@ -94,7 +98,7 @@ def test_what_survives_random_damage_is_whole_searchable_and_sound(seed: int, tm
     check = sqlite3.connect(path)
     assert check.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     check.close()
-    saved = kept_texts(Database(path))
+    saved = kept_texts(path)
     assert len(saved) >= COUNT // 4
     assert all(whole[source] == text for source, text in saved.items())
     assert not set(saved) & set(salvage.lost_documents)
@@ -113,10 +117,11 @@ def test_a_damaged_root_loses_what_hangs_on_it_and_says_so(page: int, tmp_path: 
     damaged[page * SQLITE_PAGE : (page + 1) * SQLITE_PAGE] = bytes(SQLITE_PAGE)
     path.write_bytes(damaged)
     salvage = rebuild(path)
-    saved = kept_texts(Database(path))
+    saved = kept_texts(path)
     assert salvage.saved["documents"] == len(saved)
     assert len(saved) + len(salvage.lost_documents) == COUNT or salvage.lost_pages or not saved
-    assert len(PromptStore(Database(path)).newest()) == salvage.saved["prompt_versions"]
+    with closing(Database(path)) as database:
+        assert len(PromptStore(database).newest()) == salvage.saved["prompt_versions"]
 
 
 def test_documents_whose_collection_is_lost_get_another(tmp_path: Path, sound: bytes) -> None:
@@ -135,11 +140,11 @@ def test_documents_whose_collection_is_lost_get_another(tmp_path: Path, sound: b
 def test_a_file_that_is_no_database_leaves_an_empty_one_and_itself_aside(tmp_path: Path) -> None:
     path = tmp_path / "racto.db"
     path.write_bytes(b"no database at all" * 1000)
-    with pytest.raises(CorruptError, match="doctor --rebuild"), Database(path).reading():
+    with closing(Database(path)) as database, pytest.raises(CorruptError, match="doctor --rebuild"), database.reading():
         pass
     salvage = rebuild(path)
     assert salvage.aside.read_bytes().startswith(b"no database")
-    assert kept_texts(Database(path)) == {}
+    assert kept_texts(path) == {}
 
 
 def test_what_was_only_in_the_log_of_a_killed_process_is_saved_too(tmp_path: Path, sound: bytes) -> None:
@@ -154,10 +159,25 @@ def test_what_was_only_in_the_log_of_a_killed_process_is_saved_too(tmp_path: Pat
             copy.with_name(part.name).write_bytes(part.read_bytes())
     assert copy.with_name("racto.db-wal").stat().st_size > 0
     rebuild(copy)
-    with Database(copy).reading() as connection:
+    with closing(Database(copy)) as rebuilt, rebuilt.reading() as connection:
         collection = collection_named(connection, "default")
         assert collection is not None
         assert find_document(connection, collection, "late.txt").page_count == 1
+
+
+def test_a_database_in_use_is_not_moved_away(tmp_path: Path, sound: bytes) -> None:
+    path = tmp_path / "racto.db"
+    path.write_bytes(sound)
+    code = "import sys; from racto.knowledge.pages import PageIndexRAG\n"
+    code += "with PageIndexRAG(path=sys.argv[1]) as index: print(index.document_count, flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == f"{COUNT}\n"
+        with pytest.raises(StorageError, match="Another process"):
+            rebuild(path)
+        other.communicate("")
+    assert rebuild(path).saved["documents"] == COUNT
 
 
 def test_there_is_nothing_to_rebuild_without_a_file(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 
 from ...agents.calls import Blob, Content, Embedded, Link, Text, ToolContext
 from ...knowledge.errors import InputError
-from ..app import registry
+from ...tools import load
+from ..app import registry, services
 from ..console import Bar, err, out
 from . import flags
 
@@ -43,13 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Call the tool; 0 when it answered, 2 when it refused."""
-    tool = registry(flags.loaded(arguments).settings).get(arguments.name)
-    given = {**_parsed(arguments.json_args), **coerced(arguments.arg, tool.input_schema)}
+    settings = flags.loaded(arguments).settings
     context = ConsoleContext(yes=arguments.yes)
-    try:
-        output = asyncio.run(tool.call(given, context))
-    finally:
-        context.bar.clear()
+    with services(settings) as kept:
+        tool = registry(settings, load(settings.toolsets, kept)).get(arguments.name)
+        given = {**_parsed(arguments.json_args), **coerced(arguments.arg, tool.input_schema)}
+        try:
+            output = asyncio.run(tool.call(given, context))
+        finally:
+            context.bar.clear()
     if output.is_error:
         err(f"racto: {output.text}")
         return 2

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from ...knowledge.salvage import rebuild
-from ..console import err, out, styled
+from ..console import Bar, err, out, styled
 from ..doctor import examine
 from ..settings import Settings
 from . import flags
@@ -45,11 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _rebuild(settings: Settings) -> int:
-    def told(done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r\033[Kindexing page {done} of {total}" + "\n" * (done == total))
-
-    salvage = rebuild(settings.database, told)
+    bar = Bar()
+    salvage = rebuild(settings.database, bar.draw)
+    bar.clear()
     saved = salvage.saved
     out(
         f"Saved {saved['documents'] - len(salvage.lost_documents)} documents and {saved['prompt_versions']} prompt versions."
