@@ -168,8 +168,11 @@ def _declared_encoding(data: bytes) -> str | None:
     label = (match[1] or match[2]).decode("ascii").lower()
     try:
         name = codecs.lookup(label).name
-    except LookupError:
+        b"a".decode(name)
+    except (LookupError, UnicodeError):  # no such encoding, or one that is not for text (`zlib`)
         return None
+    if name.startswith(("utf-16", "utf-32")):
+        return None  # the label itself was read as ASCII, so it cannot be true
     # What browsers do with these labels (WHATWG Encoding).
     return {
         "iso8859-1": "cp1252",
