@@ -86,11 +86,11 @@ def documents_and_pages(db: sqlite_utils.Database) -> None:
     db.execute(
         """CREATE TABLE postings (
             collection_id INTEGER NOT NULL,
+            block INTEGER NOT NULL,
             term TEXT NOT NULL,
             field INTEGER NOT NULL,
-            block INTEGER NOT NULL,
             data BLOB NOT NULL,
-            PRIMARY KEY (collection_id, term, field, block)
+            PRIMARY KEY (collection_id, block, term, field)
         ) WITHOUT ROWID"""
     )
 
