@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # PDFium writes U+0002 (once U+FFFE) for a hyphen at the end of a line, and the rest of the word right after it.
 _BROKEN_WORD = re.compile("(?<=[^\\W\\d_])[\x02\ufffe](?=[a-zß-öø-ÿа-яα-ω])")
 _HYPHEN = re.compile("(?<=\\w)[\x02\ufffe](?=\\w)")
-_CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, 0xFFFE, 0xFFFF])
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]+")
 _MOST_BOOKMARKS = 10_000
 _PLACEHOLDERS = frozenset(["", "untitled", "anonymous", "unspecified"])  # what a popular PDF library writes for nothing
 _PASSWORD, _SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
@@ -103,7 +103,9 @@ def _page_texts(pdf: pypdfium2.PdfDocument, count: int) -> Iterator[str | None]:
 def _tidy(text: str) -> str:
     """PDFium's text with `\\n` line ends, broken words joined and control characters gone."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _HYPHEN.sub("-", _BROKEN_WORD.sub("", text)).translate(_CONTROLS).strip()
+    if _CONTROLS.search(text):  # few pages hold any
+        text = _CONTROLS.sub("", _HYPHEN.sub("-", _BROKEN_WORD.sub("", text)))
+    return text.strip()
 
 
 def _headings(pdf: pypdfium2.PdfDocument, pages: list[PageSpan], content: str) -> list[Heading]:
@@ -133,7 +135,7 @@ def _metadata(pdf: pypdfium2.PdfDocument) -> dict[str, str | int]:
 def _decoded(get: Callable[[], str]) -> str:
     """A string of the file; empty when it is no valid UTF-16."""
     try:
-        return get().translate(_CONTROLS).strip()
+        return _CONTROLS.sub("", get()).strip()
     except UnicodeDecodeError:
         return ""
 
