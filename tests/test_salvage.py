@@ -150,8 +150,7 @@ def test_a_file_that_is_no_database_leaves_an_empty_one_and_itself_aside(tmp_pat
 def test_what_was_only_in_the_log_of_a_killed_process_is_saved_too(tmp_path: Path, sound: bytes) -> None:
     path = tmp_path / "racto.db"
     path.write_bytes(sound)
-    database = Database(path)
-    with PageIndexRAG(database=database) as index:
+    with PageIndexRAG(path=path) as index:
         index.ingest_text("A late text with the word latecomer.", "late.txt")
         copy = tmp_path / "copy" / "racto.db"
         copy.parent.mkdir()
