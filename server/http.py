@@ -24,7 +24,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..knowledge.errors import ConfigError
-from .endings import end_stuck_process
+from .endings import run_to_the_end
 from .eras import serve_streams
 from .security import LOOPBACK_NAMES, LOOPBACK_ORIGINS, AddressGuard, TokenGuard, check_exposure, listening_names
 
@@ -249,8 +249,7 @@ def serve_http(
         app, log_config=None, access_log=False, ws="none", server_header=False, timeout_graceful_shutdown=2
     )
     with _quiet_signals():
-        Uvicorn(config).run([listener])
-    end_stuck_process()
+        run_to_the_end(Uvicorn(config).serve([listener]))
 
 
 def _listen(host: str, port: int) -> socket.socket:
