@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
@@ -107,6 +110,32 @@ class ToolContext:
     """
 
     caller: Caller = field(default_factory=Caller)
+    _limit: asyncio.Timeout | None = field(default=None, init=False, repr=False, compare=False)
+
+    @contextmanager
+    def limited(self, limit: asyncio.Timeout) -> Iterator[None]:
+        """A block in which `limit` is the time limit of the call."""
+        outer, self._limit = self._limit, limit
+        try:
+            yield
+        finally:
+            self._limit = outer
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """A block in which the time limit of the call stands still, for whoever waits for a person."""
+        limit = self._limit
+        end = limit.when() if limit else None
+        if limit is None or end is None:
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        left = end - loop.time()
+        limit.reschedule(None)
+        try:
+            yield
+        finally:
+            limit.reschedule(loop.time() + left)
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Tell the caller how far the work is. Cheap, never waits, safe from any thread."""
@@ -153,17 +182,52 @@ def to_output(value: Any) -> ToolOutput:
     )
 
 
+def cut(output: ToolOutput, limit: int, rest: str) -> ToolOutput:
+    """The output with at most `limit` characters of text, and of structure.
+
+    Structure that is too large goes as a whole: half an object is none. Text that is cut ends in a sentence that says so, and the
+    structure that said the same goes with the rest of it.
+
+    :param rest: What to do to see what was cut, unless the output links to it.
+    """
+    total = sum(len(part.text) for part in output.content if isinstance(part, Text))
+    if total <= limit:
+        return output if _size(output.structured) <= limit else replace(output, structured=None)
+    left = limit
+    content: list[Content] = []
+    for part in output.content:
+        if isinstance(part, Text):
+            shown = part.text[:left]
+            left -= len(shown)
+            content += [Text(shown)] if shown else []
+        else:
+            content.append(part)
+    if any(isinstance(part, Link) for part in output.content):
+        rest = "Read the linked resource for the rest."
+    content.append(Text(f"[Cut: {limit:,} of {total:,} characters are shown. {rest}]"))
+    return replace(output, content=content, structured=None)
+
+
+def _size(structured: Any) -> int:
+    """Bytes of the structure as JSON, which is what goes over the wire."""
+    if structured is None:
+        return 0
+    from pydantic_core import to_json
+
+    return len(to_json(structured, serialize_unknown=True))
+
+
 def plain(value: Any) -> Any:
-    """`value` as JSON-able data: models and dataclasses become dicts, dates become ISO text, enums their values."""
-    if value is None or (isinstance(value, str | int | float | bool) and type(value) in _SCALARS):
-        return value
+    """`value` as JSON-able data: models and dataclasses become dicts, dates ISO text, enums their values, bytes base 64, NaN null."""
+    if value is None or type(value) in _SCALARS:
+        return value if not isinstance(value, float) or math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(plain(key)): plain(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [plain(item) for item in value]
     from pydantic_core import to_jsonable_python
 
-    return to_jsonable_python(value, by_alias=True, serialize_unknown=True)
+    return to_jsonable_python(value, by_alias=True, bytes_mode="base64", inf_nan_mode="null", serialize_unknown=True)
 
 
 _SCALARS = frozenset({str, int, float, bool})

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .toolbox import Tool
+
 
 @dataclass(frozen=True, slots=True)
 class ResourceEntry:
@@ -131,6 +133,6 @@ class Toolset:
     """One feature as it is offered: a name to switch it on by, its tools, and what can be read or picked beside them."""
 
     name: str
-    tools: Sequence[Callable[..., Any]]
+    tools: Sequence[Callable[..., Any] | Tool]
     resources: Sequence[ResourceFamily] = field(default_factory=tuple)
     prompts: Sequence[PromptFamily] = field(default_factory=tuple)

@@ -238,7 +238,7 @@ class _Flattener:
                 made[key] = self.walk(value)
             elif key == "const":
                 made["enum"] = [value]
-            elif key not in ("title", "discriminator"):
+            elif key not in ("title", "discriminator") and (key, value) != ("default", None):
                 made[key] = value
         if "enum" in made and "type" not in made:
             names = {_type_of(value) for value in made["enum"]}

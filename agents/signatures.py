@@ -9,17 +9,25 @@ from __future__ import annotations
 import collections.abc
 import functools
 import inspect
+import json
 import operator
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from typing import Annotated, Any, NotRequired, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    PydanticUndefinedAnnotation,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticCustomError, to_json, to_jsonable_python
+from pydantic_core import PydanticCustomError, SchemaError, to_json, to_jsonable_python
 from typing_extensions import TypedDict
 
 from ..knowledge.errors import InputError
@@ -102,12 +110,11 @@ def read_model(model: type[BaseModel]) -> Signature:
 
     :raises InputError: a field has a type JSON cannot carry.
     """
-    description = inspect.cleandoc(model.__doc__ or "")
-    helps = parse_docstring(description)[1]
-    with _explaining(model.__name__):
-        return Signature(
-            TypeAdapter(model), description, notes={name: {"description": text} for name, text in helps.items()}
-        )
+    description, helps = parse_docstring(model.__doc__)
+    notes = {name: {"description": text} for name, text in helps.items()}
+    hints = {name: info.annotation for name, info in model.model_fields.items()}
+    with _explaining(model.__name__, hints):
+        return Signature(TypeAdapter(model), description, notes=notes)
 
 
 def read_function(function: Callable[..., Any]) -> Signature:
@@ -118,14 +125,16 @@ def read_function(function: Callable[..., Any]) -> Signature:
     :raises InputError: it takes `*args` or `**kwargs`, a hint cannot be resolved, or a type cannot be carried by JSON.
     """
     name = name_of(function)
+    parameters = _parameters(function, name)
     target, fixed = _unwrapped(function)
-    description, helps = parse_docstring(target.__doc__ if inspect.isroutine(target) else type(function).__doc__)
-    hints = _hints(target, name)
+    call = target if inspect.isroutine(target) else type(target).__call__
+    description, helps = parse_docstring(call.__doc__ or (type(target).__doc__ if call is not target else None))
+    hints = _hints(call, name)
     fields: dict[str, Any] = {}
     notes: dict[str, dict[str, Any]] = {}
     positional: list[inspect.Parameter] = []
     context_name = None
-    for parameter in _parameters(function, name):
+    for parameter in parameters:
         hint = hints.get(parameter.name, Any)
         if _is_context(hint):
             context_name = parameter.name
@@ -137,7 +146,7 @@ def read_function(function: Callable[..., Any]) -> Signature:
     # pydantic takes the functional form; type checkers want literal fields.
     arguments = TypedDict("arguments", fields)  # type: ignore[misc]
     arguments.__pydantic_config__ = {"extra": "forbid", "allow_inf_nan": False, **_BASE64}  # type: ignore[attr-defined]
-    with _explaining(name):
+    with _explaining(name, hints):
         return Signature(
             TypeAdapter(arguments), description, context_name=context_name, positional=positional, notes=notes
         )
@@ -163,16 +172,18 @@ def is_unbound_method(function: Callable[..., Any]) -> bool:
 
 
 def _unwrapped(function: Callable[..., Any]) -> tuple[Any, set[str]]:
-    """The function with the hints, and the parameters partials around it have fixed by name."""
+    """What partials were put around, and the parameters they fixed by name."""
     fixed: set[str] = set()
     target: Any = function
     while isinstance(target, functools.partial):
         fixed |= target.keywords.keys()
         target = target.func
-    return target if inspect.isroutine(target) else type(target).__call__, fixed
+    return target, fixed
 
 
 def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Parameter]:
+    if isinstance(function, classmethod | staticmethod):
+        raise InputError(f"{name}() is not a function yet.", "Put @tool below @classmethod or @staticmethod.")
     if not callable(function) or inspect.isclass(function):
         raise InputError(f"{function!r} cannot be a tool.", "Give a function, a method or a pydantic model.")
     if inspect.isasyncgenfunction(function):
@@ -226,10 +237,11 @@ _ITERABLES = (collections.abc.Iterable, collections.abc.Iterator, collections.ab
 
 
 def _exact(hint: Any) -> Any:
-    """The hint with what pydantic would take too easily replaced: integer enums refuse `true`, iterables are checked as lists."""
-    if isinstance(hint, type) and issubclass(hint, int) and issubclass(hint, Enum):
-        return Annotated[hint, BeforeValidator(_not_bool)]
+    """The hint with what pydantic would take too easily replaced: `true` is not 1, iterables are checked as lists."""
     origin, parts = get_origin(hint), get_args(hint)
+    values = _values(hint)
+    if any(isinstance(value, int | float) for value in values):
+        return Annotated[hint, BeforeValidator(functools.partial(_one_of, values))]
     if hint in _ITERABLES:
         return list[Any]
     if origin in _ITERABLES:
@@ -243,10 +255,22 @@ def _exact(hint: Any) -> Any:
     return hint
 
 
-def _not_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise PydanticCustomError("int_type", "Input should be a valid integer")
-    return value
+def _values(hint: Any) -> tuple[Any, ...]:
+    """What an enum or a `Literal` allows; nothing for other types."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return tuple(member.value for member in hint) if isinstance(hint, type) and issubclass(hint, Enum) else ()
+
+
+def _one_of(values: Sequence[Any], given: Any) -> Any:
+    """Python says `True == 1`, JSON does not."""
+    if isinstance(given, int | float) and not any(
+        value == given and isinstance(value, bool) == isinstance(given, bool) for value in values
+    ):
+        raise PydanticCustomError(
+            "enum", "Input should be one of {values}", {"values": json.dumps(values, default=str)}
+        )
+    return given
 
 
 def _hints(target: Any, name: str) -> dict[str, Any]:
@@ -254,45 +278,47 @@ def _hints(target: Any, name: str) -> dict[str, Any]:
 
     :raises InputError: a hint names something that is not there (yet).
     """
-    function = inspect.unwrap(target)
-    function = getattr(function, "__func__", function)
-    holder = types.FunctionType((lambda: None).__code__, getattr(function, "__globals__", {}))
-    holder.__annotations__ = {key: hint for key, hint in _annotations(function).items() if key != "return"}
-    try:
-        return get_type_hints(holder, include_extras=True)
-    except NameError as error:
-        missing = error
-    for scope in _scopes_around(function):
+    function = inspect.unwrap(getattr(target, "__func__", target))
+    # Without the return hint: it is no business of ours, and often a name imported for type checkers only.
+    holder = functools.update_wrapper(lambda: None, function, assigned=("__type_params__",), updated=())
+    holder.__annotations__ = {
+        key: hint for key, hint in getattr(function, "__annotations__", {}).items() if key != "return"
+    }
+    frame: types.FrameType | None = sys._getframe(1)
+    scope: dict[str, Any] | None = None
+    while True:
         try:
             return get_type_hints(holder, localns=scope, include_extras=True)
         except NameError as error:
             missing = error
-    raise InputError(
-        f"A type hint of {name}() cannot be resolved: {missing}.",
-        "Define or import the name before the function becomes a tool.",
-    )
-
-
-def _annotations(function: Any) -> dict[str, Any]:
-    return dict(getattr(function, "__annotations__", {}))
-
-
-def _scopes_around(function: Any) -> Iterator[dict[str, Any]]:
-    """What the function closes over, then the local names of the running functions of its module, innermost first."""
-    cells = getattr(function, "__closure__", None) or ()
-    yield dict(zip(function.__code__.co_freevars, (cell.cell_contents for cell in cells), strict=True)) if cells else {}
-    frame = sys._getframe(1)
-    while (frame := frame.f_back) is not None:  # type: ignore[assignment]  # mypy cannot narrow a walrus that ends
-        if frame.f_globals is getattr(function, "__globals__", None):
-            yield dict(frame.f_locals)
+        while frame is not None and frame.f_globals is not getattr(function, "__globals__", None):
+            frame = frame.f_back
+        if frame is None:
+            break
+        scope, frame = dict(frame.f_locals), frame.f_back
+    hint = "Define or import the name before the function becomes a tool."
+    raise InputError(f"A type hint of {name}() cannot be resolved: {missing}.", hint)
 
 
 @contextmanager
-def _explaining(name: str) -> Iterator[None]:
-    """Turn what pydantic says about a type it cannot handle into an error that names the tool."""
+def _explaining(name: str, hints: Mapping[str, Any]) -> Iterator[None]:
+    """Turn what pydantic says about a type it cannot handle into an error that names the parameter.
+
+    :param hints: The types of the parameters, tried one by one only when they failed together.
+    """
     try:
         yield
-    except PydanticUserError as error:
-        reason = error.message.splitlines()[0].rstrip(".")
-        hint = "Use types JSON can carry: text, numbers, booleans, lists, dicts, dates, enums, models."
-        raise InputError(f"{name}() cannot be a tool: {reason}.", hint) from error
+    except (PydanticUserError, PydanticUndefinedAnnotation, SchemaError, TypeError) as error:
+        parameter = next((each for each, hint in hints.items() if not _can_be_sent(hint)), None)
+        where = f"The parameter {parameter!r} of {name}()" if parameter else f"{name}()"
+        reason = str(error).splitlines()[0].partition(". ")[0].rstrip(".")
+        hint = "Use text, numbers, booleans, lists, dicts, dates, enums, dataclasses or pydantic models."
+        raise InputError(f"{where} has a type JSON cannot carry ({reason}).", hint) from error
+
+
+def _can_be_sent(hint: Any) -> bool:
+    try:
+        TypeAdapter(hint).json_schema(schema_generator=ExactGenerator)
+    except (PydanticUserError, PydanticUndefinedAnnotation, SchemaError, TypeError):
+        return _is_context(hint)
+    return True

@@ -11,21 +11,22 @@ import logging
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from pydantic import BaseModel
-from pydantic_core import to_json
 
 from ..knowledge.errors import AccessError, ConflictError, InputError, RactoError, TimeLimitError, unknown_name
-from .calls import Content, Link, Text, ToolContext, ToolOutput, plain, to_output
+from .calls import Text, ToolContext, ToolOutput, cut, plain, to_output
 from .schemas import ParamSchema, ToolSchema
 from .signatures import Signature, is_unbound_method, name_of, read_function, read_model
+from .workers import Workers
 
-__all__ = ["Hints", "ParamSchema", "Tool", "ToolCallResult", "ToolRegistry", "ToolSchema", "tool"]
+__all__ = ["Hints", "ParamSchema", "Tool", "ToolRegistry", "ToolSchema", "tool"]
 
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 TargetT = TypeVar("TargetT", bound="Callable[..., Any] | Tool")
 
 DEFAULT_TIMEOUT = 60.0
@@ -36,21 +37,12 @@ DEFAULT_MAX_OUTPUT = 40_000
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
+_PAGING = ("page", "pages", "cursor", "offset", "start", "end", "limit", "top_k", "max_results")
+"""Names of parameters by which callers usually get less, or the next part."""
+
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class ToolCallResult:
-    """A call as a model asked for it.
-
-    :param id: The provider's id of the call; its answer carries the same one.
-    :param name: The tool to be called.
-    :param arguments: By parameter name, as JSON-able data.
-    """
-
-    id: str
-    name: str
-    arguments: dict[str, Any] = field(default_factory=dict)
+_workers = Workers()
 
 
 class Hints(TypedDict, total=False):
@@ -127,12 +119,21 @@ class Tool:
         try:
             self._admit(context)
             values = self.signature.validate(arguments)
-            output = to_output(await self._run(values, context))
-            return _cut(output, self.max_output, [name for name in _PAGING if name in self.input_schema["properties"]])
+            return cut(to_output(await self._run(values, context)), self.max_output, self._rest)
         except RactoError as error:
             return _failed(error)
-        except Exception:  # noqa: BLE001  # whatever a tool raises, its caller gets an answer
+        except (Exception, SystemExit):  # noqa: BLE001  # whatever a tool raises, its caller is answered and the server stays
             return self._internal_error()
+
+    @property
+    def _rest(self) -> str:
+        """How a caller gets at what an answer left out, as far as the parameters tell."""
+        paging = [name for name in _PAGING if name in self.input_schema["properties"]]
+        return (
+            f"Call again with other values for {', '.join(paging)} to see the rest."
+            if paging
+            else "Ask for less at a time."
+        )
 
     def _admit(self, context: ToolContext) -> None:
         if not context.caller.may(self.scope):
@@ -146,10 +147,11 @@ class Tool:
             named[self.signature.context_name] = context
         try:
             async with asyncio.timeout(self.timeout) as limit:
-                if inspect.iscoroutinefunction(self.fn):
-                    return await self.fn(*args, **named)
-                result = await asyncio.to_thread(self.fn, *args, **named)
-                return await result if inspect.isawaitable(result) else result
+                with context.limited(limit):
+                    if inspect.iscoroutinefunction(self.fn):
+                        return await self.fn(*args, **named)
+                    result = await _workers.run(self.fn, *args, **named)
+                    return await result if inspect.isawaitable(result) else result
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -175,39 +177,6 @@ def _valid(name: str) -> str:
             f"{name!r} cannot be the name of a tool.", "Give 1 to 64 letters, digits, `_`, `-` and `.` as name=…."
         )
     return name
-
-
-_PAGING = ("page", "pages", "cursor", "offset", "start", "end", "limit", "top_k", "max_results")
-
-
-def _cut(output: ToolOutput, limit: int, paging: Sequence[str]) -> ToolOutput:
-    """The output with at most `limit` characters of text and of structure, and a sentence about what is missing.
-
-    :param paging: Arguments of the tool by which its caller can ask for less, or for the next part.
-    """
-    total = sum(len(part.text) for part in output.content if isinstance(part, Text))
-    structure = 0 if output.structured is None else len(to_json(output.structured, serialize_unknown=True))
-    if total <= limit:
-        # Structure is only weighed against the limit as a whole: half an object is none.
-        return output if structure <= limit else replace(output, structured=None)
-    left = limit
-    content: list[Content] = []
-    for part in output.content:
-        if isinstance(part, Text):
-            kept = part.text[:left]
-            left -= len(kept)
-            if kept:
-                content.append(Text(kept))
-        else:
-            content.append(part)
-    if any(isinstance(part, Link) for part in output.content):
-        rest = "Read the linked resource for the rest."
-    elif paging:
-        rest = f"Ask again with other values for {', '.join(paging)} to get the rest."
-    else:
-        rest = "Ask for less at a time to see all of it."
-    content.append(Text(f"[Cut: {limit:,} of {total:,} characters are shown. {rest}]"))
-    return replace(output, content=content, structured=None)
 
 
 class ToolRegistry:
@@ -335,14 +304,14 @@ class ToolRegistry:
 
 @overload
 def tool(
-    fn: TargetT,
+    fn: FunctionT,
     /,
     *,
     name: str | None = ...,
     description: str | None = ...,
     registry: ToolRegistry | None = ...,
     **hints: Unpack[Hints],
-) -> TargetT: ...
+) -> FunctionT: ...
 
 
 @overload
@@ -354,7 +323,7 @@ def tool(
     description: str | None = ...,
     registry: ToolRegistry | None = ...,
     **hints: Unpack[Hints],
-) -> Callable[[TargetT], TargetT]: ...
+) -> Callable[[FunctionT], FunctionT]: ...
 
 
 def tool(
@@ -382,8 +351,10 @@ def tool(
     if fn is None:
         return partial(tool, name=name, description=description, registry=registry, **hints)
     made = _made(fn, name, description, hints)
-    fn._tool = made
-    fn._tool_schema = made.schema
+    try:
+        fn._tool, fn._tool_schema = made, made.schema
+    except AttributeError:
+        raise InputError(f"{name_of(fn)} cannot carry a mark.", "Register it instead: registry.register(…).") from None
     if registry is not None:
         registry.register(fn)
     return fn

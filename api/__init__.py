@@ -3,9 +3,13 @@
 Every public name is imported on first use: `import racto` itself loads nothing else.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
+from importlib import import_module
+
+TYPE_CHECKING = (
+    False  # what type checkers know it by; importing `typing` for it would be most of what `import racto` costs
+)
 if TYPE_CHECKING:
     from racto.agents.calls import Blob, Caller, Content, Embedded, Link, Text, ToolContext, ToolOutput
     from racto.agents.offers import (
@@ -17,7 +21,8 @@ if TYPE_CHECKING:
         ResourceFamily,
         Toolset,
     )
-    from racto.agents.toolbox import ParamSchema, Tool, ToolCallResult, ToolRegistry, ToolSchema, tool
+    from racto.agents.toolbox import ParamSchema, Tool, ToolRegistry, ToolSchema, tool
+    from racto.knowledge.catalogue import PageEntry
     from racto.knowledge.database import Database
     from racto.knowledge.documents import Document
     from racto.knowledge.errors import (
@@ -39,14 +44,27 @@ if TYPE_CHECKING:
         UnsupportedError,
     )
     from racto.knowledge.files import RactoFile
-    from racto.knowledge.ingest import IngestReport
-    from racto.knowledge.pages import PageEntry, PageIndexRAG, PageIndexResponse, PageIndexResult
+    from racto.knowledge.folder import IngestReport
+    from racto.knowledge.pages import PageIndexRAG, PageIndexResponse, PageIndexResult
     from racto.knowledge.processing import BaseProcessor, ProcessingPipeline, TextCleaner
     from racto.knowledge.prompt_store import PromptStore
     from racto.knowledge.prompts import RactoPrompt
     from racto.knowledge.readers import BaseReader, FileReaderRegistry
     from racto.knowledge.roots import Roots
-    from racto.knowledge.vocabulary import ChatConfig, Message, MessageRole
+    from racto.knowledge.vocabulary import (
+        ChatConfig,
+        EmbeddingConfig,
+        EmbeddingResponse,
+        EmbeddingVector,
+        FinishReason,
+        LLMResponse,
+        Message,
+        MessageRole,
+        ReasoningConfig,
+        StreamChunk,
+        StreamDelta,
+        ToolCallResult,
+    )
     from racto.server.mcp import MCPServerConfig, RactoMCPServer
 
 __version__ = "0.1.0"
@@ -62,7 +80,8 @@ _HOMES = {
         "ResourceFamily",
         "Toolset",
     ),
-    "agents.toolbox": ("ParamSchema", "Tool", "ToolCallResult", "ToolRegistry", "ToolSchema", "tool"),
+    "agents.toolbox": ("ParamSchema", "Tool", "ToolRegistry", "ToolSchema", "tool"),
+    "knowledge.catalogue": ("PageEntry",),
     "knowledge.database": ("Database",),
     "knowledge.documents": ("Document",),
     "knowledge.errors": (
@@ -84,14 +103,27 @@ _HOMES = {
         "UnsupportedError",
     ),
     "knowledge.files": ("RactoFile",),
-    "knowledge.ingest": ("IngestReport",),
-    "knowledge.pages": ("PageEntry", "PageIndexRAG", "PageIndexResponse", "PageIndexResult"),
+    "knowledge.folder": ("IngestReport",),
+    "knowledge.pages": ("PageIndexRAG", "PageIndexResponse", "PageIndexResult"),
     "knowledge.processing": ("BaseProcessor", "ProcessingPipeline", "TextCleaner"),
     "knowledge.prompt_store": ("PromptStore",),
     "knowledge.prompts": ("RactoPrompt",),
     "knowledge.readers": ("BaseReader", "FileReaderRegistry"),
     "knowledge.roots": ("Roots",),
-    "knowledge.vocabulary": ("ChatConfig", "Message", "MessageRole"),
+    "knowledge.vocabulary": (
+        "ChatConfig",
+        "EmbeddingConfig",
+        "EmbeddingResponse",
+        "EmbeddingVector",
+        "FinishReason",
+        "LLMResponse",
+        "Message",
+        "MessageRole",
+        "ReasoningConfig",
+        "StreamChunk",
+        "StreamDelta",
+        "ToolCallResult",
+    ),
     "server.mcp": ("MCPServerConfig", "RactoMCPServer"),
 }
 """Module → the public names that live there."""
@@ -115,10 +147,15 @@ __all__ = [
     "DiskFullError",
     "Document",
     "Embedded",
+    "EmbeddingConfig",
+    "EmbeddingResponse",
+    "EmbeddingVector",
     "EncryptedError",
     "FileReaderRegistry",
+    "FinishReason",
     "IngestReport",
     "InputError",
+    "LLMResponse",
     "LimitError",
     "Link",
     "MCPServerConfig",
@@ -141,10 +178,13 @@ __all__ = [
     "RactoMCPServer",
     "RactoPrompt",
     "ReadError",
+    "ReasoningConfig",
     "ResourceEntry",
     "ResourceFamily",
     "Roots",
     "StorageError",
+    "StreamChunk",
+    "StreamDelta",
     "Text",
     "TextCleaner",
     "TimeLimitError",
@@ -162,11 +202,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'racto' has no attribute {name!r}")
-    value = getattr(import_module(f"racto.{home}"), name)
+    value: object = getattr(import_module(f"racto.{home}"), name)
     globals()[name] = value
     return value
 

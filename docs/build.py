@@ -45,8 +45,7 @@ def _tools() -> list[str]:
 
 def _resources() -> list[str]:
     lines = ["## Resources", "", "| template | kind | |", "|---|---|---|"]
-    for family in build(Settings()).resources:
-        lines.append(f"| `{family.template}` | {family.mime_type} | {_cell(family.description)} |")
+    lines += [f"| `{family.template}` | {family.mime_type} | {_cell(family.description)} |" for family in build(Settings()).resources]
     return [*lines, ""]
 
 

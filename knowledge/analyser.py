@@ -1,7 +1,7 @@
 """Text to index terms: the same for pages and for queries, in any language.
 
 A text is cut into chunks. A *run* is a stretch of a script that puts no spaces between words (Han, kana, Hangul, Thai, Lao, Khmer,
-Burmese); its terms are overlapping pairs of letters. Anything else is a *word*, which keeps the marks and joints that belong to it
+Burmese); its terms are its letters and each two neighbouring ones (a query asks for the letter only when it stands alone). Anything else is a *word*, which keeps the marks and joints that belong to it
 (`नमस्ते`, `node.js`, `AB-1234/5`, `C++`); its terms are the stems of its parts, and the whole where the whole is a name of its own.
 Terms are NFKC and casefolded. What a chunk becomes depends on nothing but the chunk and the language, so it is worked out once.
 """
@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from itertools import chain, pairwise
+from operator import itemgetter
 from pathlib import PurePath
 
 import Stemmer  # type: ignore[import-not-found]  # a compiled module without type hints
@@ -25,7 +26,7 @@ ANALYSER_VERSION = f"1 snowball-{Stemmer.version()} unicode-{unicodedata.unidata
 """Kept with each collection: pages indexed under another version must be indexed again from their stored text."""
 
 HEAD_CHARACTERS = 250
-"""How much of a page stands for its heading where it has none."""
+"""The lines that end within so much of a page stand for its heading where it has none."""
 
 _MAX_TERM = 64  # characters: what is longer is a blob nobody types, and is known by its beginning
 _MEMO_CHUNK = 40  # characters: longer chunks are seldom seen twice
@@ -80,7 +81,7 @@ def _unicode_chunk() -> re.Pattern[str]:
     """The pattern of a chunk of any text; on ASCII it finds what `_ASCII_CHUNK` finds."""
     word = rf"[^\W{_RUNS}]"
     more = rf"(?:[{_marks()}{_JOINERS}]+[^\W{_RUNS}]*)*"
-    return re.compile(rf"(?P<run>[{_RUNS}]+)|{_word_pattern(word, word, more, '‐‑-')}")
+    return re.compile(rf"[{_RUNS}]+|{_word_pattern(word, word, more, '‐‑-')}")
 
 
 _RUN_START = re.compile(f"[{_RUNS}]")
@@ -91,6 +92,11 @@ _CLUSTER = re.compile(
     r"\u105e-\u1060\u1062-\u1064\u1067-\u106d\u1071-\u1074\u1082-\u108d\u108f\u109a-\u109d\uaa7b-\uaa7d]*",
     re.DOTALL,
 )
+_CLUSTERED = re.compile(
+    r"[\u1100-\u11ff\ua960-\ua97c\ud7b0-\ud7fb\uff66-\uff9f\u3099\u309a\u0e31\u0e33-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb3-\u0ebc\u0ec8-\u0ecd"
+    r"\u1000-\u109d\u1780-\u17dd\ua9e0-\ua9fe\uaa60-\uaa7f]"
+)
+_ACCENTS = re.compile(r"(?<=[a-zα-ωе])[\u0300-\u036f]+")
 _CAMEL = re.compile(r"(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])|(?<=[A-Z])(?=[A-Z][a-z]{2})")
 _DIGIT_EDGE = re.compile(r"(?<=\d)(?=[^\W\d_])|(?<=[^\W\d_])(?=\d)")
 _PIECE = re.compile(r"[^\s._@/,⁄-]+")
@@ -101,6 +107,7 @@ _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 _VERSION = re.compile(r"v(\d+(?:\.\d+)+)")
 
 Span = tuple[str, int, int]
+_START = itemgetter(1)
 
 
 class _Memo(dict[str, tuple[str, ...]]):
@@ -121,13 +128,20 @@ class _Memo(dict[str, tuple[str, ...]]):
         return found
 
     def spans(self, chunk: str) -> list[Span]:
-        """The terms of one chunk, each with where it stands in the chunk."""
+        """The terms of one chunk in the order of their beginnings, each with where it stands in the chunk."""
         if _RUN_START.match(chunk):
-            return _pairs(chunk)
-        return self._word(chunk)
+            single, pairs = _letters(chunk)
+            found = single + pairs
+        else:
+            found = self._word(chunk)
+        if len(found) > 1:
+            found.sort(key=_START)
+        return found
 
     def _word(self, chunk: str) -> list[Span]:
         end = len(chunk)
+        if chunk.isascii() and chunk.isalpha() and (chunk.islower() or chunk[1:].islower()):  # nearly every chunk there is
+            return [(self._stem(chunk.lower()), 0, end)]
         text = chunk if chunk.isascii() else _normal(chunk)
         folded = text.casefold()
         if _LETTERS.fullmatch(text) and not _CAMEL.search(text):
@@ -142,17 +156,17 @@ class _Memo(dict[str, tuple[str, ...]]):
         if version := _VERSION.fullmatch(folded):
             found.insert(0, (version[1], end - len(version[1]), end))
         whole = folded.strip("_")
-        if len(found) > 1 and not _PIECE.fullmatch(whole) and not _PHRASE.fullmatch(whole):
+        if found and not _PIECE.fullmatch(whole) and not _PHRASE.fullmatch(whole):
             found.insert(0, (whole[:_MAX_TERM], 0, end))
         exact = len(text) == end  # else where a part stands in the chunk is not known
         return found if exact else [(term, 0, end) for term, _, _ in found]
 
     def _stem(self, word: str) -> str:
         if self._stemmer is None or len(word) > _MAX_TERM:
-            return word[:_MAX_TERM]
+            return _without_accents(word[:_MAX_TERM])
         with self._lock:
             stem: str = self._stemmer.stemWord(word)
-        return stem
+        return stem if stem.isascii() else _without_accents(stem)
 
 
 def _normal(chunk: str) -> str:
@@ -171,12 +185,24 @@ def _parts(text: str) -> Iterator[Span]:
                 yield piece[0][start:stop], piece.start() + start, piece.start() + stop
 
 
-def _pairs(run: str) -> list[Span]:
-    """Each two neighbouring letters of a run; the letter itself when it stands alone."""
-    letters = [(match.start(), match.end()) for match in _CLUSTER.finditer(run)]
-    if len(letters) > 1:
-        letters = [(start, end) for (start, _), (_, end) in pairwise(letters)]
-    return [(unicodedata.normalize("NFKC", run[start:end])[:_MAX_TERM], start, end) for start, end in letters]
+def _without_accents(stem: str) -> str:
+    """A stem as people write it who leave accents out: `café` as `cafe`, `ёлк` as `елк`; `й` and the marks of other scripts stay."""
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", stem)))
+
+
+def _letters(run: str) -> tuple[list[Span], list[Span]]:
+    """The letters of a run, and each two neighbouring ones."""
+    text = unicodedata.normalize("NFKC", run)
+    if _CLUSTERED.search(run) is None and len(text) == len(run):
+        single = [(letter, at, at + 1) for at, letter in enumerate(text)]
+        return single, [(text[at : at + 2], at, at + 2) for at in range(len(text) - 1)]
+    places = [(match.start(), match.end()) for match in _CLUSTER.finditer(run)]
+    pairs = [(start, end) for (start, _), (_, end) in pairwise(places)]
+    normal = [
+        [(unicodedata.normalize("NFKC", run[start:end])[:_MAX_TERM], start, end) for start, end in part]
+        for part in (places, pairs)
+    ]
+    return normal[0], normal[1]
 
 
 @cache
@@ -193,8 +219,7 @@ def terms(text: str, language: str) -> list[str]:
 
     :param language: ISO 639-1 code; an unknown one (or "") means that words are not stemmed.
     """
-    chunks = (match[0] for match in _chunks(text).finditer(text))
-    return list(chain.from_iterable(map(_memo(language).__getitem__, chunks)))
+    return list(chain.from_iterable(map(_memo(language).__getitem__, _chunks(text).findall(text))))
 
 
 def spans(text: str, language: str) -> Iterator[Span]:
@@ -214,7 +239,7 @@ def query_terms(text: str, languages: Collection[str]) -> list[str]:
     :returns: Terms, one for each time they were asked for.
     """
     memos = [_memo(language) for language in dict.fromkeys(languages)] or [_memo(detect_language(text))]
-    words = [match[0] for match in _chunks(text).finditer(text)]
+    words = _chunks(text).findall(text)
     surfaces = [word.casefold() for word in words]
     spared = _spared(surfaces, languages) or _spared(surfaces, [detect_language(text)])
     found: list[str] = []
@@ -224,8 +249,10 @@ def query_terms(text: str, languages: Collection[str]) -> list[str]:
             before = ""
             continue
         if _RUN_START.match(word):
-            pairs = [pair for pair, _, _ in _pairs(word)]
-            found += [pair for pair in pairs if pair not in STOP_WORDS["zh"]] or pairs
+            single, pairs = _letters(word)
+            found += [pair for pair, _, _ in pairs if pair not in STOP_WORDS["zh"]] or [
+                term for term, _, _ in pairs or single
+            ]
             before = ""
             continue
         if before and word.isalpha():
@@ -316,7 +343,8 @@ def page_fields(
     :param heading_path: The headings the page stands under, outermost first.
     :param text: The text of the page.
     :param language: Of the text, as `detect_language` tells it.
-    :returns: Terms of the body, of the file name, and of the head: the headings, or the beginning of a page that has none.
+    :returns: Terms of the body, of the file name, and of the head: the headings, or where there are none the first lines of the page
+        that end within 250 characters (running text on one line has no head).
     """
-    head = " ".join(heading_path) or text[:HEAD_CHARACTERS]
+    head = " ".join(heading_path) or text[: HEAD_CHARACTERS + 1].rpartition("\n")[0]
     return terms(text, language), terms(PurePath(name).stem, language), terms(head, language)

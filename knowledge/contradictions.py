@@ -100,11 +100,16 @@ def _format_clashes(rules: Sequence[Rule], output_kind: str) -> Iterator[Clash]:
     refused = [(rule, formats) for rule in rules if (formats := _formats(rule.text, _REFUSED))]
     for (first, ones), (second, others) in combinations(asked, 2):
         if not set(ones) & set(others):
-            yield Clash(first, second, f"one asks for {ones[0]}, the other for {others[0]}")
+            yield _sorted_clash(first, second, f"they ask for {ones[0]} and for {others[0]}")
     for first, ones in asked:
         for second, others in refused:
             if set(ones) <= set(others):
-                yield Clash(first, second, f"one asks for {ones[0]}, the other forbids it")
+                yield _sorted_clash(first, second, f"one asks for {ones[0]}, the other forbids it")
+
+
+def _sorted_clash(one: Rule, other: Rule, what: str) -> Clash:
+    first, second = sorted((one, other))
+    return Clash(first, second, what)
 
 
 def _formats(text: str, *patterns: re.Pattern[str]) -> list[str]:

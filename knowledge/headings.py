@@ -22,11 +22,11 @@ _CLOSE = r"\]］﹈⁆】〕〗❳⟧"
 _OPENING = re.compile(f"[{_OPEN}]")
 _HEADING = re.compile(
     rf"(?:\A|(?<=[{LINE_BREAKS}]))"  # at the start of a line,
-    rf"([^\w\\{LINE_BREAKS}{_OPEN}]*)"  # after nothing but blanks, marks and invisible characters,
+    rf"((?:[^\w\\{LINE_BREAKS}{_OPEN}]|_)*)"  # after nothing but blanks, marks and invisible characters,
     rf"(\\*)([{_OPEN}])([^{LINE_BREAKS}{_CLOSE}]+)(?=[{_CLOSE}])"  # a name in brackets, perhaps escaped already
 )
 _EXAMPLE_LABEL = re.compile(
-    rf"(?<=[{LINE_BREAKS}])([^\w\\{LINE_BREAKS}]*)(\\*)(?=(?:example\s+\d+|input|output)\s*:)", re.IGNORECASE
+    rf"(?<=[{LINE_BREAKS}])((?:[^\w\\{LINE_BREAKS}]|_)*)(\\*)(?=(?:example\s+\d+|input|output)\s*:)", re.IGNORECASE
 )
 _BREAK = re.compile(rf"\r\n|[{LINE_BREAKS}]")
 _LOOK_ALIKES = str.maketrans("аеіморстхѕԁαειμνορτχıᴀᴄᴅᴇɢɪʟᴍɴᴏᴘʀꜱᴛᴜ", "aeimopctxsdaeimnoptxiacdegilmnoprstu")

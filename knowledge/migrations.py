@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 def documents_and_pages(db: sqlite_utils.Database) -> None:
     """Collections, their documents, the pages of those, and the inverted index of the pages."""
-    db["collections"].create(
+    db.table("collections").create(
         {"id": int, "name": str, "revision": int, "analyser": str, "created_at": str},
         pk="id",
         not_null={"name", "revision", "analyser", "created_at"},
         defaults={"revision": 0},
     )
-    db["collections"].create_index(["name"], unique=True)
+    db.table("collections").create_index(["name"], unique=True)
     # A document of unknown size is a text that was given, not a file. Its pages are `first_page` and those that follow it.
-    db["documents"].create(
+    db.table("documents").create(
         {
             "id": int,
             "doc_id": str,
@@ -48,10 +48,10 @@ def documents_and_pages(db: sqlite_utils.Database) -> None:
         },
         foreign_keys=[("collection_id", "collections", "id")],
     )  # fmt: skip
-    db["documents"].create_index(["collection_id", "source"], unique=True)
-    db["documents"].create_index(["doc_id"], unique=True)
-    db["documents"].create_index(["collection_id", "sha256"])
-    db["documents"].create_index(["collection_id", "language", "page_count"])  # counting, without the rows
+    db.table("documents").create_index(["collection_id", "source"], unique=True)
+    db.table("documents").create_index(["doc_id"], unique=True)
+    db.table("documents").create_index(["collection_id", "sha256"])
+    db.table("documents").create_index(["collection_id", "language", "page_count"])  # counting, without the rows
     # Ids are never used again (AUTOINCREMENT): a stale id in a cache or cursor must not name another page.
     db.execute(
         """CREATE TABLE pages (
@@ -67,7 +67,7 @@ def documents_and_pages(db: sqlite_utils.Database) -> None:
         )"""
     )
     # Files that gave no document, so that an unchanged one is not read again only to fail again.
-    db["rejects"].create(
+    db.table("rejects").create(
         {
             "collection_id": int,
             "source": str,
@@ -86,18 +86,18 @@ def documents_and_pages(db: sqlite_utils.Database) -> None:
     db.execute(
         """CREATE TABLE postings (
             collection_id INTEGER NOT NULL,
+            block INTEGER NOT NULL,
             term TEXT NOT NULL,
             field INTEGER NOT NULL,
-            block INTEGER NOT NULL,
             data BLOB NOT NULL,
-            PRIMARY KEY (collection_id, term, field, block)
+            PRIMARY KEY (collection_id, block, term, field)
         ) WITHOUT ROWID"""
     )
 
 
 def prompts(db: sqlite_utils.Database) -> None:
     """Stored RACTO prompts, every version of each."""
-    db["prompt_versions"].create(
+    db.table("prompt_versions").create(
         {"name": str, "version": int, "fields": str, "note": str, "created_at": str, "deleted": int},
         pk=("name", "version"),
         not_null={"fields", "note", "created_at", "deleted"},

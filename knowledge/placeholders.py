@@ -50,7 +50,8 @@ def fill(
     wanted = variables_of(dict(prompt))
     known = {*wanted, *choices}
     for name in values.keys() - known:
-        raise unknown_name("variable", name, known)
+        nearest = unknown_name("variable", name, known)
+        raise InputError(nearest.message, nearest.hint)  # what is unknown is an argument, not the prompt
     if missing := [name for name in wanted if name not in values]:
         raise InputError(f"This prompt needs a value for {', '.join(missing)}.", "Give one value for each variable.")
     for name, value in values.items():

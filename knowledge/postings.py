@@ -1,11 +1,11 @@
 """The inverted index: for every term of a field, which pages hold it and how often.
 
-Pages are grouped by id into blocks of 4,096. A row of the table is one term of one field in one block; its data are unsigned 32-bit
-big-endian integers in ascending order, one for each page: `(page_id % 4096) << 20 | frequency`. The empty term stands on every page, its
+Pages are grouped by id into blocks of 8,192. A row of the table is one term of one field in one block; its data are unsigned 32-bit
+big-endian integers in ascending order, one for each page: `(page_id % 8192) << 19 | frequency`. The empty term stands on every page, its
 frequency is the number of terms the page has in that field.
 
-Blocks keep small what must be rewritten when one page comes or goes. There are no tombstones: statistics made from these rows are exact,
-and the rows are the same in whatever order pages came and went.
+Blocks keep together what is written together: pages come with rising ids, so a batch of them changes one corner of the file. There are
+no tombstones: statistics made from these rows are exact, and the rows are the same in whatever order pages came and went.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ FIELDS = ("body", "name", "head")
 LENGTH = ""
 """The term whose frequency is the number of terms of a page."""
 
-BLOCK = 4096
-FREQUENCY_BITS = 20
+BLOCK = 8192
+FREQUENCY_BITS = 19
 MAX_FREQUENCY = (
     1 << FREQUENCY_BITS
-) - 1  # a term standing on one page more than a million times counts a million times
+) - 1  # a term standing on one page more than half a million times counts half a million times
 
-_Key = tuple[str, int, int]  # term, field, block: in the order of the table, so that a batch walks it once
 _WIDTH = 4  # bytes of a posting
+_Rows = dict[tuple[str, int], bytes]  # term and field → postings of one block, ascending
 
 
 @dataclass(slots=True)
@@ -48,15 +48,19 @@ def add(connection: sqlite3.Connection, collection_id: int, pages: Sequence[Inde
     :param connection: Inside a write transaction of the caller.
     :raises ConflictError: a page is in the index already.
     """
-    for key, new in _postings(pages):
-        old = _read(connection, collection_id, key)
-        if old[-_WIDTH:] < new[0]:
-            _write(connection, collection_id, key, old + b"".join(new))
+    for block, rows in _blocks(pages):
+        there = _read(connection, collection_id, block, LENGTH, 0)
+        if there[-_WIDTH:] < rows[LENGTH, 0]:  # new pages come after old ones, nearly always
+            connection.executemany(
+                "INSERT INTO postings VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET data = CAST(data || excluded.data AS BLOB)",
+                ((collection_id, block, term, number, rows[term, number]) for term, number in sorted(rows)),
+            )
             continue
-        postings = sorted([*_split(old), *new])
-        if key[0] == LENGTH and len({_place(posting) for posting in postings}) < len(postings):
+        if {_place(posting) for posting in _split(there)} & {_place(posting) for posting in _split(rows[LENGTH, 0])}:
             raise ConflictError("A page is in the index already.", "Remove it from the index before adding it again.")
-        _write(connection, collection_id, key, b"".join(postings))
+        for (term, number), new in rows.items():
+            old = _read(connection, collection_id, block, term, number)
+            _write(connection, collection_id, block, term, number, sorted(_split(old) + _split(new)))
     _bump(connection, collection_id)
 
 
@@ -66,13 +70,14 @@ def remove(connection: sqlite3.Connection, collection_id: int, pages: Sequence[I
     :param connection: Inside a write transaction of the caller.
     :raises CorruptError: the index does not hold these pages with these terms.
     """
-    for key, gone in _postings(pages):
-        postings = _split(_read(connection, collection_id, key))
-        leaving = set(gone)
-        kept = [posting for posting in postings if posting not in leaving]
-        if len(kept) + len(leaving) != len(postings):
-            raise CorruptError("The search index disagrees with the stored pages.", "Index the collection again.")
-        _write(connection, collection_id, key, b"".join(kept))
+    for block, rows in _blocks(pages):
+        for (term, number), gone in rows.items():
+            postings = _split(_read(connection, collection_id, block, term, number))
+            leaving = set(_split(gone))
+            kept = [posting for posting in postings if posting not in leaving]
+            if len(kept) + len(leaving) != len(postings):
+                raise CorruptError("The search index disagrees with the stored pages.", "Index the collection again.")
+            _write(connection, collection_id, block, term, number, kept)
     _bump(connection, collection_id)
 
 
@@ -82,38 +87,44 @@ def clear(connection: sqlite3.Connection, collection_id: int) -> None:
     _bump(connection, collection_id)
 
 
-def _postings(pages: Sequence[IndexedPage]) -> Iterator[tuple[_Key, list[bytes]]]:
-    """Every row these pages have a part in, with their postings in ascending order."""
-    rows: defaultdict[_Key, list[bytes]] = defaultdict(list)
+def _blocks(pages: Sequence[IndexedPage]) -> Iterator[tuple[int, _Rows]]:
+    """Every block these pages lie in, with what they put there."""
+    blocks: defaultdict[int, defaultdict[tuple[str, int], bytes]] = defaultdict(lambda: defaultdict(bytes))
     for page in sorted(pages, key=lambda page: page.page_id):
         block, place = divmod(page.page_id, BLOCK)
-        high = place << FREQUENCY_BITS
+        rows = blocks[block]
         for number, terms in enumerate((page.body, page.name, page.head)):
-            rows[LENGTH, number, block].append((high | min(len(terms), MAX_FREQUENCY)).to_bytes(_WIDTH, "big"))
-            for term, frequency in Counter(terms).items():
-                rows[term, number, block].append((high | min(frequency, MAX_FREQUENCY)).to_bytes(_WIDTH, "big"))
-    for key in sorted(rows):
-        yield key, rows[key]
+            counts = Counter(terms)
+            counts[LENGTH] = len(terms)
+            posting = {
+                count: (place << FREQUENCY_BITS | min(count, MAX_FREQUENCY)).to_bytes(_WIDTH, "big")
+                for count in set(counts.values())
+            }
+            for term, count in counts.items():
+                rows[term, number] += posting[count]
+    yield from blocks.items()
 
 
-def _read(connection: sqlite3.Connection, collection_id: int, key: _Key) -> bytes:
+def _read(connection: sqlite3.Connection, collection_id: int, block: int, term: str, number: int) -> bytes:
     row = connection.execute(
-        "SELECT data FROM postings WHERE collection_id = ? AND term = ? AND field = ? AND block = ?",
-        (collection_id, *key),
+        "SELECT data FROM postings WHERE collection_id = ? AND block = ? AND term = ? AND field = ?",
+        (collection_id, block, term, number),
     ).fetchone()
     return row[0] if row else b""
 
 
-def _write(connection: sqlite3.Connection, collection_id: int, key: _Key, data: bytes) -> None:
-    if data:
+def _write(
+    connection: sqlite3.Connection, collection_id: int, block: int, term: str, number: int, postings: list[bytes]
+) -> None:
+    if postings:
         connection.execute(
-            "INSERT INTO postings VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET data = excluded.data",
-            (collection_id, *key, data),
+            "INSERT OR REPLACE INTO postings VALUES (?, ?, ?, ?, ?)",
+            (collection_id, block, term, number, b"".join(postings)),
         )
     else:
         connection.execute(
-            "DELETE FROM postings WHERE collection_id = ? AND term = ? AND field = ? AND block = ?",
-            (collection_id, *key),
+            "DELETE FROM postings WHERE collection_id = ? AND block = ? AND term = ? AND field = ?",
+            (collection_id, block, term, number),
         )
 
 

@@ -100,7 +100,7 @@ class PromptStore:
                 "Use 1 to 64 of a-z, 0-9, _ and -, beginning with a letter or a digit.",
             )
         content = {**prompt_fields(prompt), "variables": {key: list(values) for key, values in (choices or {}).items()}}
-        fields = json.dumps(content, sort_keys=True)
+        fields = json.dumps(content)
         with self._database.writing() as connection:
             newest = _row(connection, name)
             if newest and newest[2] == fields and not newest[5]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Integers = npt.NDArray[np.int64]
 
-WEIGHTS = {"body": 1.0, "name": 4.0, "head": 1.0}
+WEIGHTS = {"body": 1.0, "name": 4.0, "head": 0.5}
 """How much the BM25 of each field counts in the default ranking; measured by `benchmarks/pages.py`."""
 
 EPSILON = 0.25

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,14 +27,19 @@ class Roots:
         text = str(path)
         if not text.strip() or "\0" in text:
             raise InputError("The path is empty or holds a NUL character.", "Give the path of a file or folder.")
-        given = Path(text).expanduser()
+        try:
+            given = Path(text).expanduser()
+        except RuntimeError:
+            raise InputError(f"There is no home folder for {text!r}.", "Give the full path.") from None
         candidates = [given] if given.is_absolute() else [folder / given for folder in self.folders]
         inside = [real for candidate in candidates if self.allows(real := _real(candidate))]
         for real in inside:
-            if real.exists():
+            if os.path.exists(real):  # noqa: PTH110 - Path.exists raises where a name is too long
                 return real
         if inside:
-            raise UnknownNameError(f"There is nothing at {text!r}.", "Check the spelling; paths are case-sensitive on most systems.")
+            raise UnknownNameError(
+                f"There is nothing at {text!r}.", "Check the spelling; paths are case-sensitive on most systems."
+            )
         allowed = ", ".join(map(str, self.folders)) or "none"
         raise AccessError(
             f"{text!r} is outside the folders racto may read ({allowed}).",

@@ -116,10 +116,15 @@ def _heading_paths(headings: list[Heading]) -> list[tuple[str, ...]]:
 
 def _cut(text: str, start: int, stop: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:
     """Windows over `text[start:stop]`, without white space at their ends. Linear in the length of the text."""
+    stop = start + len(text[start:stop].rstrip())
+    last = start
     while found := _NOT_SPACE.search(text, start, stop):
         start = found.start()
-        end = stop if stop - start <= size else _best_end(text, start + max(size // 2, overlap + 1), start + size)
-        yield start, start + len(text[start:end].rstrip())
+        end = stop if stop - start <= size else _best_end(text, start + max(size // 2, overlap + 1), start + size, stop)
+        written = start + len(text[start:end].rstrip())
+        if written > last:  # else it is all in the window before
+            yield start, written
+            last = written
         if end == stop:
             return
         start = end - overlap
@@ -127,13 +132,17 @@ def _cut(text: str, start: int, stop: int, size: int, overlap: int) -> Iterator[
             start = space.end()  # begin with a whole word
 
 
-def _best_end(text: str, earliest: int, latest: int) -> int:
-    """The end of a window: after the last mark of the best kind between the two offsets, or at the latest one."""
+def _best_end(text: str, earliest: int, latest: int, stop: int) -> int:
+    """The end of a window: after the last mark of the best kind between the two offsets, or at the latest one.
+
+    White space at the end of a mark may lie beyond `latest`: it is not written.
+    """
     for kind in _MARKS:
-        end = max(
-            found + len(mark) if (found := text.rfind(mark, max(0, earliest - len(mark)), latest)) >= 0 else -1
-            for mark in kind
-        )
-        if end >= earliest:
-            return end
+        ends = [-1]
+        for mark in kind:
+            limit = min(stop, latest + len(mark) - len(mark.rstrip()))
+            found = text.rfind(mark, max(0, earliest - len(mark)), limit)
+            ends.append(found + len(mark) if found >= 0 else -1)
+        if max(ends) >= earliest:
+            return max(ends)
     return latest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -34,18 +36,20 @@ _INSTRUCTIONS = {
 """Toolset → how a model should use its tools together."""
 
 
-def toolsets(settings: Settings) -> list[Toolset]:
-    """The features these settings switch on, over one database. Nothing is opened or made before a tool needs it."""
-    return load(settings.toolsets, Services(Database(settings.database), Roots(settings.roots)))
+@contextmanager
+def services(settings: Settings) -> Iterator[Services]:
+    """What tools stand on, until the block ends: closed, the database is one file again. Nothing is opened or made before a tool needs it."""
+    database = Database(settings.database)
+    try:
+        yield Services(database, Roots(settings.roots))
+    finally:
+        database.close()
 
 
-def registry(settings: Settings, features: list[Toolset] | None = None) -> ToolRegistry:
-    """The tools these settings offer; in read-only mode those that change nothing.
-
-    :param features: What `toolsets` gave, to share it.
-    """
+def registry(settings: Settings, features: Iterable[Toolset]) -> ToolRegistry:
+    """The tools of `features`; in read-only mode those that change nothing."""
     tools = ToolRegistry()
-    for toolset in toolsets(settings) if features is None else features:
+    for toolset in features:
         for tool in toolset.tools:
             tools.register(tool)
     if settings.read_only:
@@ -55,11 +59,14 @@ def registry(settings: Settings, features: list[Toolset] | None = None) -> ToolR
     return tools
 
 
-def build(settings: Settings) -> RactoMCPServer:
-    """The server these settings describe, ready to run."""
+def build(settings: Settings, kept: Services | None = None) -> RactoMCPServer:
+    """The server these settings describe, ready to run.
+
+    :param kept: What its tools stand on; by default opened for it, and open as long as the process lives.
+    """
     from .mcp import RactoMCPServer  # the SDK, which listing or calling a tool here does not need
 
-    features = toolsets(settings)
+    features = load(settings.toolsets, kept or Services(Database(settings.database), Roots(settings.roots)))
     server = RactoMCPServer.from_registry(
         registry(settings, features),
         name=NAME,

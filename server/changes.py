@@ -53,11 +53,14 @@ class Changes:
         self._lock = threading.Lock()
 
     def serve(self, server: Server[Any]) -> None:
-        """Answer on `server` everything clients of either era use to follow changes."""
+        """Tell the clients of `server`, of either era, about changes."""
         server.add_request_handler("subscriptions/listen", types.SubscriptionsListenRequestParams, ListenHandler(self))
+        server.add_notification_handler("notifications/initialized", types.NotificationParams, self._follow)
+
+    def serve_watching(self, server: Server[Any]) -> None:
+        """Let older clients of `server` say which resources they watch."""
         server.add_request_handler("resources/subscribe", types.SubscribeRequestParams, self._watch)
         server.add_request_handler("resources/unsubscribe", types.UnsubscribeRequestParams, self._unwatch)
-        server.add_notification_handler("notifications/initialized", types.NotificationParams, self._follow)
 
     def announce(self, event: ServerEvent) -> None:
         """Tell every listener about `event`, soon. From any thread; never waits."""

@@ -49,17 +49,23 @@ def _run(words: list[str]) -> int:
         return _overview(words)
     with importing():
         command = import_module(f".commands.{COMMANDS[name].module}", __package__)
-    parser = argparse.ArgumentParser(
+    code: int = command.run(parser(name).parse_args(words[1:]))
+    sys.stdout.flush()  # here, where a reader that left is no error
+    return code
+
+
+def parser(name: str) -> argparse.ArgumentParser:
+    """What the command of this name takes from the command line; imports the command."""
+    command = import_module(f".commands.{COMMANDS[name].module}", __package__)
+    made = argparse.ArgumentParser(
         prog=f"racto {name}",
         description=COMMANDS[name].summary,
         epilog=f"examples:\n{command.EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    command.add_arguments(parser)
-    code: int = command.run(parser.parse_args(words[1:]))
-    sys.stdout.flush()  # here, where a reader that left is no error
-    return code
+    command.add_arguments(made)
+    return made
 
 
 def _overview(words: list[str]) -> int:

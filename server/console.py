@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from typing import TextIO
 
@@ -24,3 +25,29 @@ def styled(text: str, style: str, stream: TextIO | None = None) -> str:
     """`text` in a style (bold, dim, red, green, yellow, cyan) when the stream (stdout unless said) is a terminal that shows it."""
     shown = (stream or sys.stdout).isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return f"\033[{_CODES[style]}m{text}\033[0m" if shown else text
+
+
+class Bar:
+    """How far something is, drawn on stderr when that is a terminal."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+
+    def draw(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Show the state of the work; without a total there is only a count."""
+        if not self._shown:
+            return
+        if total:
+            full = round(20 * min(done / total, 1))
+            shape = f"{styled('━' * full, 'green', sys.stderr)}{'─' * (20 - full)} {done:g}/{total:g}"
+        else:
+            shape = f"{done:g}"
+        room = max(10, shutil.get_terminal_size().columns - 40)
+        sys.stderr.write(f"\r\033[K{shape} {(message or '')[:room]}")
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Wipe it."""
+        if self._shown:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()

@@ -104,8 +104,9 @@ class MCPToolContext(ToolContext):
         if is_version_at_least(self.request.protocol_version, _ROUND_TRIPS_SINCE):
             return self._recall(question)
         try:
-            return await self.request.session.elicit_form(message, schema, self.request.request_id)
-        except MCPError:
+            with self.waiting():
+                return await self.request.session.elicit_form(message, schema, self.request.request_id)
+        except (MCPError, ValidationError):
             return types.ElicitResult(action="cancel")  # it said it could ask and then did not: that is not a yes
 
     def _recall(self, question: types.ElicitRequest) -> types.ElicitResult:

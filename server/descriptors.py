@@ -28,25 +28,22 @@ def take_stdio() -> Wire:
     the process ends: what sits in a buffer is written at exit, when giving the descriptor back would put it on the wire.
     """
     if not _taken:
-        _taken.append(Wire(_move(0, os.open(os.devnull, os.O_RDONLY)), _move(1, _stderr_or_null())))
+        _open_missing()
+        _taken.append(Wire(_move(0, os.open(os.devnull, os.O_RDONLY)), _move(1, os.dup(2))))
     return _taken[0]
 
 
-def _stderr_or_null() -> int:
-    try:
-        return os.dup(2)
-    except OSError:  # started with standard error closed
-        return os.open(os.devnull, os.O_WRONLY)
+def _open_missing() -> None:
+    """Open what we were started without: the next file opened, a database perhaps, would become standard error."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
 
 
 def _move(fd: int, replacement: int) -> int:
-    try:
-        private = _private_copy(fd)
-    except OSError:  # started with it closed: nobody is there
-        private = _private_copy(replacement)
-    if replacement != fd:
-        os.dup2(replacement, fd)  # inheritable, as a standard descriptor has to be
-        os.close(replacement)
+    private = _private_copy(fd)
+    os.dup2(replacement, fd)  # inheritable, as a standard descriptor has to be
+    os.close(replacement)
     return private
 
 
@@ -55,5 +52,4 @@ def _private_copy(fd: int) -> int:
         return os.dup(fd)
     import fcntl
 
-    # Never 0, 1 or 2 (which may have been closed by who started us), and never passed on to a child.
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)  # not passed on to children

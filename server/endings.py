@@ -8,13 +8,14 @@ import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
 PARENT_CHECK_SECONDS = 1.0
+THREAD_PATIENCE_SECONDS = 1.0
 
 
 @contextmanager
@@ -57,19 +58,35 @@ async def _watch_parent(stop: Callable[[], None]) -> None:
     stop()
 
 
-def end_stuck_process(patience: float = 1.0) -> None:
-    """End the process when threads that Python would wait for are still running: a tool that does not return must leave no orphan.
+def run_to_the_end(main: Coroutine[Any, Any, None]) -> None:
+    """`asyncio.run` for a process that only serves: a tool stuck in a thread cannot keep it, as an orphan, after its client has left.
 
-    :param patience: How long they are waited for, in seconds.
+    Both the closing loop and Python itself wait for threads, for ever. Here they are given `THREAD_PATIENCE_SECONDS`; then the process
+    ends.
     """
-    deadline = time.monotonic() + patience
-    stuck = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
-    for thread in stuck:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    stuck = [thread for thread in stuck if thread.is_alive()]
-    if not stuck:
-        return
-    logger.warning("ending with %d thread(s) still at work: %s", len(stuck), ", ".join(thread.name for thread in stuck))
+    overdue = threading.Timer(THREAD_PATIENCE_SECONDS, _end_process)
+    overdue.daemon = True
+
+    async def serve() -> None:
+        try:
+            await main
+        finally:
+            overdue.start()
+
+    asyncio.run(serve())
+    for thread in _awaited_threads():
+        thread.join()
+    overdue.cancel()
+
+
+def _awaited_threads() -> list[threading.Thread]:
+    return [
+        thread for thread in threading.enumerate() if thread is not threading.current_thread() and not thread.daemon
+    ]
+
+
+def _end_process() -> None:
+    names = ", ".join(thread.name for thread in _awaited_threads() if thread is not threading.main_thread())
+    logger.warning("ending though threads are still at work: %s", names)
     logging.shutdown()
-    sys.stderr.flush()
     os._exit(0)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
 
 import mcp_types as types
 from mcp.server import CacheHint, NotificationOptions, Server, ServerRequestContext
+from mcp.server.caching import CacheableMethod
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
@@ -30,9 +31,26 @@ Transport = Literal["stdio", "sse", "streamable-http", "http"]
 
 _STABLE = CacheHint(ttl_ms=300_000, scope="private")
 """Lists that change only when the server says so may be kept; what is stored may change with every call, and is read again."""
-_CACHE_HINTS = {"server/discover": _STABLE, "tools/list": _STABLE, "resources/templates/list": _STABLE}
+_CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
+    "server/discover": _STABLE,
+    "tools/list": _STABLE,
+    "resources/templates/list": _STABLE,
+}
 
 logger = logging.getLogger(__name__)
+
+
+class HttpOptions(TypedDict, total=False):
+    """What can be said about serving over HTTP beside the address."""
+
+    token: str | None
+    """Bearer token that every request must bring; without one only this machine is served."""
+    allowed_hosts: Sequence[str]
+    """Host headers to accept; those of this machine when left out."""
+    allowed_origins: Sequence[str]
+    """Web origins whose pages may call; those of this machine when left out."""
+    max_request_bytes: int
+    """A longer request is refused."""
 
 
 class MCPServerConfig(BaseModel):
@@ -96,7 +114,8 @@ class RactoMCPServer:
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
         )
-        self.lowlevel.middleware += [
+        # Instead of the SDK's OpenTelemetry middleware: nothing is told to anybody but the client.
+        self.lowlevel.middleware = [
             _explain_errors,
             RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=name),
         ]
@@ -135,40 +154,39 @@ class RactoMCPServer:
         for prompts in toolset.prompts:
             self._reading.add_prompts(prompts)
 
-    def run(self, transport: Transport = "stdio", *, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
+    def run(
+        self,
+        transport: Transport = "stdio",
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        **options: Unpack[HttpOptions],
+    ) -> None:
         """Serve until the client leaves or the process is told to stop.
 
-        :param transport: `stdio`, or HTTP under any of its names: all of them serve `/mcp` and `/sse` on one port.
-        :param options: More for HTTP, see `serve_http`.
+        :param transport: `stdio`, or HTTP under any of its names: each serves `/mcp` and `/sse` on one port.
+        :param options: For HTTP only.
         :raises ConfigError: the address can be reached from outside and there is no token.
         """
         if transport == "stdio":
-            import asyncio
+            from .stdio import run_stdio
 
-            from .stdio import serve_stdio
-
-            asyncio.run(serve_stdio(self.lowlevel))
-        else:
+            run_stdio(self.lowlevel)
+        elif transport in get_args(Transport):
             from .http import serve_http
 
-            serve_http(self, host=host, port=port, **options)
+            serve_http(self.lowlevel, host=host, port=port, **options)
+        else:
+            raise unknown_name("transport", transport, get_args(Transport))
 
-    def get_asgi_app(self, **options: Any) -> Starlette:
-        """The server as an ASGI application, to mount into another one.
-
-        :param options: See `build_app`.
-        """
+    def get_asgi_app(self, **options: Unpack[HttpOptions]) -> Starlette:
+        """The server as an ASGI application, to mount into another one."""
         from .http import build_app
 
-        return build_app(self, **options)
-
-    def _tool(self, name: str) -> Tool | None:
-        tool = self.registry.get(name)
-        return tool if tool is not None and tool.fn is not None else None
+        return build_app(self.lowlevel, **options)
 
     def _input_schema(self, name: str) -> dict[str, Any] | None:
-        tool = self._tool(name)
-        return tool.input_schema if tool else None
+        return self.registry.get(name).input_schema if name in self.registry else None
 
     def _tools_changed(self) -> None:
         self._listed = None
@@ -184,8 +202,8 @@ class RactoMCPServer:
     async def _call_tool(
         self, request: ServerRequestContext[Any], params: types.CallToolRequestParams
     ) -> types.CallToolResult | types.InputRequiredResult:
-        tool = self._tool(params.name)
-        if tool is None:
+        tool = self.registry.get(params.name)
+        if tool.fn is None:
             raise unknown_name("tool", params.name, (known.name for known in self.registry if known.fn))
         context = MCPToolContext(request, params)
         try:
@@ -202,10 +220,10 @@ class RactoMCPServer:
         )
 
 
-async def _explain_errors(context: ServerRequestContext[Any], call_next: CallNext) -> HandlerResult:
+async def _explain_errors(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
     """Middleware: what a client hears when a request fails is either meant for it, or a number to find in the log."""
     try:
-        return await call_next(context)
+        return await call_next(ctx)
     except (MCPError, ValidationError):
         raise
     except RactoError as error:
@@ -213,7 +231,7 @@ async def _explain_errors(context: ServerRequestContext[Any], call_next: CallNex
         raise MCPError(code, str(error), error.as_dict()) from error
     except Exception as error:
         number = secrets.token_hex(4)
-        logger.exception("internal error %s in %s", number, context.method)
+        logger.exception("internal error %s in %s", number, ctx.method)
         raise MCPError(types.INTERNAL_ERROR, f"Internal error {number}; the log of the server says more.") from error
 
 

@@ -60,7 +60,12 @@ def _known_toolsets(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _absolute(path: Path) -> Path:
-    return path.expanduser().absolute()
+    if "\0" in str(path):
+        raise ValueError("a path holds no NUL character")
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("there is no home folder of that name") from None
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -102,7 +107,7 @@ class Settings(BaseModel):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
-    ] = Field(default="warning", description="What is logged, always to stderr; debug adds tracebacks.")
+    ] = Field(default="info", description="What is logged, always to stderr; debug adds tracebacks.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +192,7 @@ def _anchored(value: Any, folder: Path) -> Any:
     """A relative path in a config file is meant from where the file lies, not from where racto happens to start."""
     if isinstance(value, list):
         return [_anchored(item, folder) for item in value]
-    return folder / Path(value).expanduser() if isinstance(value, str) else value
+    return folder / value if isinstance(value, str) and not value.startswith("~") else value
 
 
 def _explained(error: ValidationError, sources: Mapping[str, str]) -> ConfigError:

@@ -28,7 +28,7 @@ from mcp_types import (
 )
 
 from .descriptors import Wire, take_stdio
-from .endings import end_stuck_process, ending
+from .endings import ending, run_to_the_end
 from .eras import serve_streams
 from .framing import MAX_LINE, LineSplitter, Refusal, encode, parse, to_message
 
@@ -353,10 +353,9 @@ async def serve_stdio(server: Server[Any], *, max_line: int = MAX_LINE) -> None:
             os.set_blocking(fd, True)
 
 
-def run_stdio(server: Server[Any]) -> None:
-    """`serve_stdio` for a process that does nothing else; ends it even when a tool's thread never returns."""
-    asyncio.run(serve_stdio(server))
-    end_stuck_process()
+def run_stdio(server: Server[Any], *, max_line: int = MAX_LINE) -> None:
+    """`serve_stdio` for a process that does nothing else."""
+    run_to_the_end(serve_stdio(server, max_line=max_line))
 
 
 def _is_private_pipe(fd: int) -> bool:

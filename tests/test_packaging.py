@@ -8,7 +8,6 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,13 +39,13 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> Iterator[Path]:
+def environment(tmp_path: Path) -> Path:
     """A fresh virtual environment that sees this one's libraries, but not this checkout."""
     home = tmp_path / "env"
     _run(sys.executable, "-m", "venv", "--without-pip", home)
     (site,) = home.glob("lib/python*/site-packages")
     (site / "libraries.pth").write_text(sysconfig.get_path("purelib"))
-    yield home
+    return home
 
 
 def _install(environment: Path, *arguments: str | Path) -> Path:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import ast
 import inspect
 import json
-import statistics
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import racto
 
 ROOT = Path(__file__).parents[1]
+NAMES: list[str] = vars(racto)["__all__"]
 API = ROOT / "api" / "__init__.py"
 
 
@@ -28,14 +29,10 @@ def test_importing_racto_loads_nothing_heavy() -> None:
     third_party = {name for name in loaded if name not in sys.stdlib_module_names and name != "racto"}
     assert not third_party
     assert {name for name in after if name.startswith("racto.")} <= {"racto.api"}
+    assert not {"typing", "pathlib", "pydantic", "inspect"} & loaded
 
 
-def test_importing_racto_costs_less_than_twenty_milliseconds() -> None:
-    code = "import time; t = time.perf_counter(); import racto; print((time.perf_counter() - t) * 1000)"
-    assert statistics.median(float(_python(code)) for _ in range(7)) <= 20
-
-
-@pytest.mark.parametrize("name", sorted(racto.__all__))
+@pytest.mark.parametrize("name", sorted(NAMES))
 def test_every_public_name_resolves_and_is_documented(name: str) -> None:
     value = getattr(racto, name)
     if inspect.isclass(value) or inspect.isfunction(value):
@@ -43,7 +40,7 @@ def test_every_public_name_resolves_and_is_documented(name: str) -> None:
         assert value.__module__.startswith("racto."), f"racto.{name} is not ours"
 
 
-@pytest.mark.parametrize("name", sorted(racto.__all__))
+@pytest.mark.parametrize("name", sorted(NAMES))
 def test_every_public_name_is_in_the_reference(name: str) -> None:
     if not name.startswith("__"):
         assert f"`{name}`" in (ROOT / "docs" / "reference.md").read_text(), f"docs/reference.md does not mention {name}"
@@ -52,7 +49,7 @@ def test_every_public_name_is_in_the_reference(name: str) -> None:
 def test_public_methods_are_documented() -> None:
     bare = [
         f"{name}.{member}"
-        for name in racto.__all__
+        for name in NAMES
         if inspect.isclass(cls := getattr(racto, name))
         for member, value in vars(cls).items()
         if not member.startswith("_")
@@ -72,8 +69,8 @@ def test_the_three_lists_of_public_names_agree() -> None:
         if isinstance(statement, ast.ImportFrom)
         for alias in statement.names
     }
-    homes = {name for names in racto.api._HOMES.values() for name in names}
-    assert typed == homes == set(racto.__all__) - {"__version__"}
+    homes = {name for names in vars(import_module("racto.api"))["_HOMES"].values() for name in names}
+    assert typed == homes == set(NAMES) - {"__version__"}
     assert len(typed) > 40
 
 

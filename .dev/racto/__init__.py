@@ -1,7 +1,8 @@
 """`racto` as it is in a checkout: the rooms lie beside each other at the top, `api/` gives the names."""
 
 import os.path
-from typing import TYPE_CHECKING
+
+TYPE_CHECKING = False
 
 _TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 __path__ = [_TOP, os.path.join(_TOP, "api")]

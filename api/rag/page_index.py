@@ -1,5 +1,6 @@
 """Page retrieval under the name the specification gives its module."""
 
-from racto.knowledge.pages import PageEntry, PageIndexRAG, PageIndexResponse, PageIndexResult
+from racto.knowledge.catalogue import PageEntry
+from racto.knowledge.pages import PageIndexRAG, PageIndexResponse, PageIndexResult
 
 __all__ = ["PageEntry", "PageIndexRAG", "PageIndexResponse", "PageIndexResult"]

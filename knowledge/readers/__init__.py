@@ -16,7 +16,7 @@ from ..documents import Document
 from ..errors import LimitError, NoTextError, ReadError, UnsupportedError
 
 MAX_BYTES = 256 * 2**20
-"""Larger files are refused. A text file is held in memory about five times over while it is indexed."""
+"""Larger files are refused. Reading a text file takes twice its size in memory."""
 TOO_BIG = "It may be a compression bomb; if it is not, split it into smaller files."
 """The hint where a limit of memory is met."""
 
@@ -43,7 +43,7 @@ class BaseReader(ABC):
     """Turns one kind of file into a `Document`."""
 
     isolated: ClassVar[bool] = False
-    """Read in a process of its own. Such a reader is made there without arguments, so it cannot hold state."""
+    """Read in a process of its own. Such a reader is imported and made there without arguments: it stands in a module and holds no state."""
 
     on_progress: Callable[[int, int], None] = staticmethod(lambda done, total: None)
     """Told how many parts of how many are read; what reads in isolation is given more time whenever it tells."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _MOST_XML_BYTES = 100 * 2**20
-"""The most the text parts may unpack to; a 1,000-page book is about 20 MiB of XML."""
+"""The most the parts that hold text may unpack to."""
 _OLE = b"\xd0\xcf\x11\xe0"  # what wraps a DOCX with a password (MS-OFFCRYPTO), and what an old .doc is
 _MIME_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 _PROPERTIES = "docProps/core.xml"
@@ -206,7 +206,7 @@ class _Writer:
             self.builder.add_heading(level, " ".join(text.split()))
 
     def _row(self, cells: list[str]) -> None:
-        text = cells[0] if len(cells) == 1 else " | ".join(" ".join(cell.split()) for cell in cells)
+        text = cells[0] if len(cells) == 1 else " | ".join(" ".join(cell.split()) for cell in cells).rstrip()
         if not text.strip(" |"):
             return
         if self._cells:

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..decoding import decode, refuse_binary
 from ..documents import Document, DocumentBuilder
 from . import BaseReader
-from .text import decode, refuse_binary
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
@@ -26,6 +26,9 @@ _LINES = frozenset(["li", "tr", "dt", "dd", "option"])
 """Blocks that stand on the line after the one before, not a paragraph below it."""
 _CELLS = frozenset(["td", "th"])
 _SOFT_IN_CELL = frozenset(["p", "div", "center", "section"])
+_SPACES = re.compile(r"\s\s+|[^\S ]")  # leaves single spaces alone: most text is not touched
+_SPACES_AGAIN = re.compile("  +")  # where two pieces met
+_LINE_ENDS = re.compile(" *\n *")
 _CHARSET = re.compile(
     rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w.:-]{1,40})|<\?xml[^>]{0,100}?encoding\s*=\s*["']([\w.:-]{1,40})""",
     re.IGNORECASE,
@@ -106,13 +109,8 @@ class _Writer:
                 node = node.parent
 
     def _text(self, text: str) -> None:
-        words = " ".join(text.split())
-        self._words |= bool(words)
-        if self._preformatted:
-            self._inline.append(text)
-        else:
-            before, after = text[:1].isspace(), text[-1:].isspace()
-            self._inline.append(f"{' ' * before}{words}{' ' * (after and bool(words))}")
+        self._words |= not text.isspace()
+        self._inline.append(text if self._preformatted else _SPACES.sub(" ", text))
 
     def _open(self, tag: str) -> None:
         if tag == "br":
@@ -136,9 +134,8 @@ class _Writer:
         elif self._cells and tag in _SOFT_IN_CELL:
             self._inline.append(" ")
         elif tag in _HEADINGS:
-            title = " ".join("".join(self._inline).split())
             if self._words:
-                self.builder.add_heading(_HEADINGS[tag], title)
+                self.builder.add_heading(_HEADINGS[tag], " ".join("".join(self._inline).split()))
                 self._separator = "\n\n"
             self._inline.clear()
             self._words = False
@@ -154,7 +151,7 @@ class _Writer:
             if self._preformatted:
                 text = text.strip("\n").rstrip()
             else:
-                text = "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
+                text = _LINE_ENDS.sub("\n", _SPACES_AGAIN.sub(" ", text)).strip()
             self.builder.add(text, self._separator)
             self._separator = separator
         elif len(separator) > len(self._separator):
@@ -171,8 +168,11 @@ def _declared_encoding(data: bytes) -> str | None:
     label = (match[1] or match[2]).decode("ascii").lower()
     try:
         name = codecs.lookup(label).name
-    except LookupError:
+        b"a".decode(name)
+    except (LookupError, UnicodeError):  # no such encoding, or one that is not for text (`zlib`)
         return None
+    if name.startswith(("utf-16", "utf-32")):
+        return None  # the label itself was read as ASCII, so it cannot be true
     # What browsers do with these labels (WHATWG Encoding).
     return {
         "iso8859-1": "cp1252",

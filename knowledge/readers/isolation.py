@@ -20,11 +20,13 @@ from . import TOO_BIG, BaseReader
 from .worker import Frame, receive, send
 
 MEMORY_BYTES = 256 * 2**20
-"""What one file may take above the idle worker. The 10,000-page PDF of the tests takes about a fifth of it."""
+"""What one file may take above the idle worker. A PDF of 10,000 dense pages (31 million characters) takes 150 MiB."""
 STALL_SECONDS = 30.0
-"""The longest wait for the first or next page. A dense page takes PDFium some ten milliseconds."""
+"""The longest wait for the first or next page. A page of a filing takes PDFium three milliseconds."""
 TOTAL_SECONDS = 600.0
-"""The longest time for a file. 10,000 pages take about half a minute; the rest is for slow machines."""
+"""The longest time for a file. 10,000 dense pages take twenty seconds; the rest is for slow machines."""
+START_SECONDS = 30.0
+"""The longest wait for the process to come up; a tenth of a second is usual."""
 
 _TOO_SLOW = "It may be damaged; export it again or split it."
 _ERRORS = {error.code: error for error in (ReadError, EncryptedError, NoTextError, UnsupportedError)}
@@ -95,20 +97,21 @@ class Worker:
         if self._process is None:
             self._process = _Process()
         process = self._process
-        deadline = time.monotonic() + self.total_seconds
         process.send(request)
+        deadline = time.monotonic() + self.total_seconds
         while True:
+            patience = self.stall_seconds if process.ready else START_SECONDS
             try:
-                frame = process.frames.get(timeout=max(0.0, min(self.stall_seconds, deadline - time.monotonic())))
+                frame = process.frames.get(timeout=max(0.0, min(patience, deadline - time.monotonic())))
             except queue.Empty:
-                raise ReadError(
-                    f"{name} takes too long to read.", "It may be damaged; export it again or split it."
-                ) from None
+                raise ReadError(f"{name} takes too long to read.", _TOO_SLOW) from None
             if frame is None:
                 self.close()
                 process.explain_end(name)
                 return None
-            if frame["kind"] in {"document", "error"}:
+            if frame["kind"] == "ready":
+                process.ready = True
+            elif frame["kind"] != "progress":
                 return frame
 
 
@@ -169,10 +172,7 @@ class _Process:
     def _collect(self) -> None:
         with _pipe(self.popen.stdout) as pipe:
             while (frame := receive(pipe.fileno())) is not None:
-                if frame["kind"] == "ready":
-                    self.ready = True
-                else:
-                    self.frames.put(frame)
+                self.frames.put(frame)
         self.popen.wait()
         self.frames.put(None)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ..decoding import read_text
 from ..documents import Document, Heading
 from . import BaseReader
-from .text import read_text
 
 _ATX = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
@@ -19,6 +19,7 @@ _MARKUP = re.compile(
     r"|[*`]+|(?<![^\W_])_++|_++(?![^\W_])|\\(?=[^\w\s])"
 )
 _LONGEST_TITLE = 500
+_MOST_TITLE_LINES = 3  # CommonMark has no limit, but a row of dashes under a long block is a rule in plain text
 _ANCHOR = re.compile(r"[ \t]*\{#[\w:.-]+\}$")
 
 
@@ -68,8 +69,9 @@ def find_headings(text: str) -> list[Heading]:
             headings.append(Heading(len(atx[1]), _title(_without_closing(line[atx.end() :])), start, start + len(line)))
             paragraph = None
         elif paragraph is not None and (under := _UNDERLINE.match(line)):
-            level = 1 if under[1][0] == "=" else 2
-            headings.append(Heading(level, _title(text[paragraph:start]), paragraph, start + len(line)))
+            if text.count("\n", paragraph, start) <= _MOST_TITLE_LINES:
+                level = 1 if under[1][0] == "=" else 2
+                headings.append(Heading(level, _title(text[paragraph:start]), paragraph, start + len(line)))
             paragraph = None
         elif not line.strip():
             paragraph = None

@@ -16,9 +16,10 @@ from . import BaseReader
 if TYPE_CHECKING:
     import pypdfium2  # type: ignore[import-untyped]  # the package ships no types
 
-# PDFium marks a hyphen it takes for a line-end one with U+FFFE (U+0002 in older files' encodings); the word goes on in the next line.
-_HYPHEN = re.compile("[\\ufffe\\x02]\\s*\\n?")
-_CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, 0xFFFE, 0xFFFF])
+# PDFium writes U+0002 (once U+FFFE) for a hyphen at the end of a line, and the rest of the word right after it.
+_BROKEN_WORD = re.compile("(?<=[^\\W\\d_])[\x02\ufffe](?=[a-zß-öø-ÿа-яα-ω])")
+_HYPHEN = re.compile("(?<=\\w)[\x02\ufffe](?=\\w)")
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]+")
 _MOST_BOOKMARKS = 10_000
 _PLACEHOLDERS = frozenset(["", "untitled", "anonymous", "unspecified"])  # what a popular PDF library writes for nothing
 _PASSWORD, _SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
@@ -68,8 +69,8 @@ def _document(pdf: pypdfium2.PdfDocument, path: Path, on_progress: Callable[[int
             f"{path.name} has no text on its {count} page{'s' * (count != 1)}: it is a scan or a drawing.",
             "Run OCR over it (`ocrmypdf in.pdf out.pdf`), then read the result.",
         )
-    notes = [f"{page_ranges(silent)} hold no text; OCR would be needed if they are scans"] if silent else []
-    notes += [f"{page_ranges(damaged)} cannot be read: damaged"] if damaged else []
+    notes = [f"There is no text on {page_ranges(silent)}; scans would need OCR."] if silent else []
+    notes += [f"Damaged, and left out: {page_ranges(damaged)}."] if damaged else []
     metadata = _metadata(pdf) | {"page_count": count}
     return Document(
         builder.content, str(path), metadata, "application/pdf", pages, _headings(pdf, pages, builder.content), notes
@@ -102,7 +103,9 @@ def _page_texts(pdf: pypdfium2.PdfDocument, count: int) -> Iterator[str | None]:
 def _tidy(text: str) -> str:
     """PDFium's text with `\\n` line ends, broken words joined and control characters gone."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _HYPHEN.sub("", text).translate(_CONTROLS).strip()
+    if _CONTROLS.search(text):  # few pages hold any
+        text = _CONTROLS.sub("", _HYPHEN.sub("-", _BROKEN_WORD.sub("", text)))
+    return text.strip()
 
 
 def _headings(pdf: pypdfium2.PdfDocument, pages: list[PageSpan], content: str) -> list[Heading]:
@@ -115,9 +118,9 @@ def _headings(pdf: pypdfium2.PdfDocument, pages: list[PageSpan], content: str) -
         title = " ".join(_decoded(bookmark.get_title).split())
         span = spans.get(-1 if index is None else index + 1)
         if title and span:
-            found = content.find(title, span.start, span.end)
-            start = span.start if found < 0 else found
-            headings.append(Heading(bookmark.level + 1, title, start, start if found < 0 else start + len(title)))
+            found = re.compile(r"\s+".join(map(re.escape, title.split()))).search(content, span.start, span.end)
+            start, end = found.span() if found else (span.start, span.start)
+            headings.append(Heading(bookmark.level + 1, title, start, end))
     return sorted(headings, key=lambda heading: heading.start)
 
 
@@ -132,7 +135,7 @@ def _metadata(pdf: pypdfium2.PdfDocument) -> dict[str, str | int]:
 def _decoded(get: Callable[[], str]) -> str:
     """A string of the file; empty when it is no valid UTF-16."""
     try:
-        return get().translate(_CONTROLS).strip()
+        return _CONTROLS.sub("", get()).strip()
     except UnicodeDecodeError:
         return ""
 

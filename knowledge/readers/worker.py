@@ -39,9 +39,9 @@ def send(fd: int, frame: Frame) -> None:
     """
     # A lone surrogate has no UTF-8; whoever stores the text could not keep it either.
     data = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode("utf-8", errors="replace")
-    view = memoryview(LENGTH.pack(len(data)) + data)
-    while view:
-        view = view[os.write(fd, view) :]
+    for view in (memoryview(LENGTH.pack(len(data))), memoryview(data)):
+        while view:
+            view = view[os.write(fd, view) :]
 
 
 def receive(fd: int) -> Frame | None:
@@ -79,7 +79,10 @@ def main() -> None:
         except queue.Empty:
             return
         _set_limits(idle_bytes + request["memory_bytes"], request["seconds"])
-        send(out, _answer(request, _reporter(out)))
+        try:
+            send(out, _answer(request, _reporter(out)))
+        except MemoryError:
+            send(out, _error(ReadError(f"{Path(request['path']).name} needs too much memory to be read.", TOO_BIG)))
 
 
 def _listen(fd: int, requests: queue.Queue[Frame]) -> None:
@@ -97,22 +100,16 @@ def _answer(request: Frame, report: Callable[[int, int], None]) -> Frame:
         document: Document = reader.read(path)
         return {"kind": "document", "document": asdict(document)}
     except ReadError as error:
-        return {"kind": "error", "code": error.code, "message": error.message, "hint": error.hint}
+        return _error(error)
     except MemoryError:
-        return {
-            "kind": "error",
-            "code": ReadError.code,
-            "message": f"{path.name} needs too much memory to be read.",
-            "hint": TOO_BIG,
-        }
+        raise
     except Exception as error:  # noqa: BLE001 - whatever a parser trips over, the answer is an error about this file
         message = f"{path.name} cannot be read: its content is damaged or unusual ({type(error).__name__})."
-        return {
-            "kind": "error",
-            "code": ReadError.code,
-            "message": message,
-            "hint": "Export it again, or convert it to another format.",
-        }
+        return _error(ReadError(message, "Export it again, or convert it to another format."))
+
+
+def _error(error: ReadError) -> Frame:
+    return {"kind": "error", "code": error.code, "message": error.message, "hint": error.hint}
 
 
 def _reporter(out: int) -> Callable[[int, int], None]:
@@ -143,9 +140,14 @@ def _set_limits(data: int, seconds: float) -> None:
         return
     import resource
 
-    resource.setrlimit(resource.RLIMIT_DATA, (data, data))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump of somebody's document
-    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + seconds) + 1, resource.RLIM_INFINITY))
+    limits = {
+        resource.RLIMIT_DATA: data,
+        resource.RLIMIT_CPU: int(time.process_time() + seconds) + 1,
+        resource.RLIMIT_CORE: 0,  # a dump would be somebody's document
+    }
+    for kind, wanted in limits.items():
+        _, most = resource.getrlimit(kind)
+        resource.setrlimit(kind, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
 
 
 if __name__ == "__main__":

@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import shutil
 import signal
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...agents.calls import Blob, Content, Embedded, Link, Text, ToolContext
 from ...knowledge.errors import InputError
-from ..app import registry
-from ..console import err, out, styled
+from ...tools import load
+from ..app import registry, services
+from ..console import Bar, err, out
 from . import flags
 
 EXAMPLES = """\
@@ -44,13 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Call the tool; 0 when it answered, 2 when it refused."""
-    tool = registry(flags.loaded(arguments).settings).get(arguments.name)
-    given = {**_parsed(arguments.json_args), **coerced(arguments.arg, tool.input_schema)}
+    settings = flags.loaded(arguments).settings
     context = ConsoleContext(yes=arguments.yes)
-    try:
-        output = asyncio.run(tool.call(given, context))
-    finally:
-        context.clear()
+    with services(settings) as kept:
+        tool = registry(settings, load(settings.toolsets, kept)).get(arguments.name)
+        given = {**_parsed(arguments.json_args), **coerced(arguments.arg, tool.input_schema)}
+        try:
+            output = asyncio.run(tool.call(given, context))
+        finally:
+            context.bar.clear()
     if output.is_error:
         err(f"racto: {output.text}")
         return 2
@@ -75,24 +77,11 @@ class ConsoleContext(ToolContext):
     """
 
     yes: bool = False
+    bar: Bar = field(default_factory=Bar)
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
-        """Draw a bar on stderr, when that is a terminal."""
-        if not sys.stderr.isatty():
-            return
-        if total:
-            full = round(20 * min(done / total, 1))
-            shown = f"{styled('━' * full, 'green', sys.stderr)}{'─' * (20 - full)} {done:g}/{total:g}"
-        else:
-            shown = f"{done:g}"
-        room = max(10, shutil.get_terminal_size().columns - 40)
-        sys.stderr.write(f"\r\033[K{shown} {(message or '')[:room]}")
-        sys.stderr.flush()
-
-    def clear(self) -> None:
-        """Wipe the bar."""
-        if sys.stderr.isatty():
-            sys.stderr.write("\r\033[K")
+        """Show it at the terminal."""
+        self.bar.draw(done, total, message)
 
     async def confirm(self, message: str) -> bool | None:
         """Ask at the terminal; `None` when there is none."""
@@ -100,7 +89,7 @@ class ConsoleContext(ToolContext):
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return None
-        self.clear()
+        self.bar.clear()
         sys.stderr.write(f"{message} [y/N] ")
         sys.stderr.flush()
         before = signal.signal(signal.SIGINT, signal.default_int_handler)  # asyncio's would wait for the line

@@ -45,5 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     err(f"{'Removed racto from' if arguments.uninstall else 'Added racto to'} {path}.")
     if backup:
         err(f"The old file is kept as {backup.name} beside it.")
+    for root in loaded.settings.roots:
+        if not arguments.uninstall and not root.exists():
+            err(f"{root} does not exist yet; --root DIR names the folder racto may read.")
     err(host.after)
     return 0

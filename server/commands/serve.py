@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
+from ..console import err
 from ..descriptors import take_stdio
 from ..start import importing
 from . import flags
@@ -25,21 +27,26 @@ def run(arguments: argparse.Namespace) -> int:
     settings = flags.loaded(arguments).settings
     stdio = settings.transport == "stdio"
     if stdio:
+        if sys.stdin.isatty():
+            err(
+                "Waiting for an MCP client on standard input. `racto install --help` says how to add racto to one; Ctrl-C ends."
+            )
         take_stdio()  # before anything is imported that might print
     with importing():
-        from ..app import build
-
-        server = build(settings)
-    if stdio:
-        server.run("stdio")
-    else:
-        server.run(
-            settings.transport,
-            host=settings.host,
-            port=settings.port,
-            token=settings.token.get_secret_value() if settings.token else None,
-            allowed_hosts=settings.allowed_hosts,
-            allowed_origins=settings.allowed_origins,
-            max_request_bytes=settings.max_request_bytes,
-        )
+        from ..app import build, services
+    with services(settings) as kept:
+        with importing():
+            server = build(settings, kept)
+        if stdio:
+            server.run("stdio")
+        else:
+            server.run(
+                settings.transport,
+                host=settings.host,
+                port=settings.port,
+                token=settings.token.get_secret_value() if settings.token else None,
+                allowed_hosts=settings.allowed_hosts,
+                allowed_origins=settings.allowed_origins,
+                max_request_bytes=settings.max_request_bytes,
+            )
     return 0

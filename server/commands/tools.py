@@ -6,7 +6,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from ..app import registry
+from ...tools import load
+from ..app import registry, services
 from ..console import out, styled
 from . import flags
 
@@ -27,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the tools these settings offer."""
-    tools = registry(flags.loaded(arguments).settings)
+    settings = flags.loaded(arguments).settings
+    with services(settings) as kept:
+        tools = registry(settings, load(settings.toolsets, kept))
     if arguments.json:
         out(json.dumps([_as_data(tool) for tool in tools], indent=2, ensure_ascii=False))
         return 0

@@ -1,0 +1,193 @@
+"""Ingesting a folder: every file is accounted for, and what cannot be read does not stop the rest."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import indexing
+from .catalogue import collection_named, files_below
+from .errors import EncryptedError, InputError, NoTextError, RactoError, StorageError, UnsupportedError
+from .indexing import NewDocument, Reject
+from .ingest import Change, Ingester, Outcome, checked, gone, look_at, surely_same
+from .walk import walk
+
+BATCH_PAGES = 512
+BATCH_SECONDS = 0.5
+"""What is ready is written when it has this many pages, or when the first of it has waited this long."""
+
+_LASTING = (EncryptedError, NoTextError, UnsupportedError)
+"""What a file says about itself: reading it again before it changes would only say it again."""
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What became of the files of a folder.
+
+    :param added: Sources of new documents.
+    :param updated: Sources of documents whose file changed or moved here.
+    :param unchanged: Sources of documents that were kept as they are.
+    :param removed: Sources of documents whose file is gone.
+    :param duplicates: Files with the same bytes as another: which, and as which.
+    :param failed: Files that could not be read: source, code of the error, reason.
+    :param skipped: Files no reader is for.
+    :param notes: What readers had to say: source, note.
+    :param pages: Pages written.
+    :param seconds: How long it took.
+    :param left: Files that were not looked at, because it was stopped or the time was up.
+    """
+
+    added: list[str] = field(default_factory=list)
+    updated: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    duplicates: list[tuple[str, str]] = field(default_factory=list)
+    failed: list[tuple[str, str, str]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    pages: int = 0
+    seconds: float = 0.0
+    left: int = 0
+
+
+def ingest_folder(
+    ingester: Ingester,
+    directory: str | Path,
+    pattern: str = "**/*",
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    prune: bool = False,
+    allows: Callable[[Path], bool] | None = None,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+    seconds: float | None = None,
+) -> IngestReport:
+    """Read every file below a folder that matches.
+
+    :param pattern: A glob of the path below the folder.
+    :param prune: First remove the documents of files below the folder that are gone.
+    :param allows: Whether the target of a link may be read; by default only what is below the folder.
+    :param progress: Told how many files are settled for good, of how many, and the name of the next.
+    :param stop: Looked at between files; what was read until then is kept.
+    :param seconds: Stop after about this long.
+    :raises InputError: it is no folder, or the pattern is wrong.
+    """
+    begun = time.monotonic()
+    real = Path(directory).expanduser().resolve()
+    if not real.is_dir():
+        raise InputError(f"{str(directory)!r} is not a folder.", "Use ingest for a single file.")
+    indexing.freshen(ingester.database, ingester.collection)
+    found = list(walk(real, pattern, allows))
+    run = _Run(ingester, checked(metadata), len(found), progress)
+    if prune:
+        run.prune(real)
+    for path, problem in found:
+        if (stop and stop.is_set()) or (seconds is not None and time.monotonic() - begun > seconds):
+            break
+        run.take(path, problem)
+    run.flush()
+    run.report.left = len(found) - run.settled
+    run.report.seconds = round(time.monotonic() - begun, 3)
+    return run.report
+
+
+class _Run:
+    """Files in the order they come; what is ready waits for the next batch, and is settled when that is written."""
+
+    def __init__(self, ingester: Ingester, metadata: dict[str, Any], total: int, progress: Progress | None) -> None:
+        self.report = IngestReport()
+        self.settled = 0
+        self._ingester, self._metadata, self._total, self._progress = ingester, metadata, total, progress
+        self._ready: list[Change] = []
+        self._waiting: dict[str, str] = {}  # SHA-256 → source of what is ready
+        self._pages = 0
+        self._since = time.monotonic()
+        self._taken = 0
+        with ingester.database.reading() as connection:
+            collection = collection_named(connection, ingester.collection)
+            self._rejects = indexing.rejects(connection, collection) if collection else {}
+
+    def prune(self, directory: Path) -> None:
+        """Remove the documents of files below `directory` that are gone."""
+        with self._ingester.database.writing() as connection:
+            collection = indexing.open_collection(connection, self._ingester.collection)
+            old = [one for one in files_below(connection, collection, str(directory)) if gone(one.source)]
+            indexing.remove(connection, collection, old)
+            indexing.forget_rejects(connection, collection, [source for source in self._rejects if gone(source)])
+        self.report.removed += [one.source for one in old]
+
+    def take(self, path: Path, problem: RactoError | None) -> None:
+        """Look at one file, and write what is ready when it is enough."""
+        if self._progress:
+            self._progress(self.settled, self._total, path.name)
+        self._taken += 1
+        if problem is None and not self._ingester.registry.can_read(path):
+            self.report.skipped.append(_printable(path))
+        else:
+            try:
+                if problem:
+                    raise problem
+                self._examine(path)
+            except StorageError:
+                raise
+            except RactoError as error:
+                self._failed(path, error.code, str(error))
+        if not self._ready:
+            self._since = time.monotonic()
+        if self._pages >= BATCH_PAGES or time.monotonic() - self._since > BATCH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is ready."""
+        ready, self._ready, self._pages = self._ready, [], 0
+        self._waiting.clear()
+        for outcome in self._ingester.write(ready) if ready else ():
+            self._count(outcome)
+        self._since, self.settled = time.monotonic(), self._taken
+        if self._progress:
+            self._progress(self.settled, self._total, "")
+
+    def _examine(self, path: Path) -> None:
+        state = look_at(path)
+        known = self._rejects.get(str(path))
+        if known and known.recipe == self._ingester.recipe and surely_same(state, known.state):
+            self._failed(path, known.code, known.reason)
+            return
+        try:
+            found = self._ingester.examine(path, state, self._metadata, self._waiting)
+        except _LASTING as error:
+            self._ready.append(Reject(str(path), state, self._ingester.recipe, error.code, str(error)))
+            raise
+        if not isinstance(found, Outcome):
+            self._ready.append(found)
+            if isinstance(found, NewDocument):
+                self._waiting[found.sha256] = found.source
+                self._pages += len(found.pages)
+        elif found.state == "duplicate":
+            self.report.duplicates.append((str(path), found.source))
+        else:
+            self.report.unchanged.append(found.source)
+
+    def _count(self, outcome: Outcome) -> None:
+        if outcome.state == "added":
+            self.report.added.append(outcome.source)
+        elif outcome.state == "updated":
+            self.report.updated.append(outcome.source)
+        else:
+            self.report.unchanged.append(outcome.source)
+        self.report.pages += outcome.pages
+        self.report.notes += [(outcome.source, note) for note in outcome.notes]
+
+    def _failed(self, path: Path, code: str, reason: str) -> None:
+        self.report.failed.append((_printable(path), code, reason))
+
+
+def _printable(path: Path) -> str:
+    """The path as text that can be written anywhere, also when its name is not UTF-8."""
+    return str(path).encode(errors="backslashreplace").decode()

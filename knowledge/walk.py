@@ -1,0 +1,108 @@
+"""The files of a folder, whatever its links do."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePath
+
+from .errors import AccessError, InputError, RactoError, ReadError
+
+SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})
+
+
+def walk(
+    directory: Path, pattern: str = "**/*", allows: Callable[[Path], bool] | None = None
+) -> Iterator[tuple[Path, RactoError | None]]:
+    """The files below `directory` that match, in the order of their names, each once, with every link followed.
+
+    Hidden files and folders, `__pycache__` and `node_modules` are left out.
+
+    :param directory: A real path (links resolved).
+    :param pattern: A glob of the path below `directory`; `**` stands for any number of folders.
+    :param allows: Whether a real path may be read; by default only what is below `directory`.
+    :returns: The real path of each file, or the path of what cannot be entered and why.
+    """
+    matches = glob_pattern(pattern).fullmatch
+    may = allows or (lambda real: real == directory or directory in real.parents)
+    seen: set[Path] = {directory}
+    waiting = [directory]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as found:
+                children = sorted(found, key=lambda child: child.name)
+        except OSError as error:
+            yield folder, ReadError(f"The folder cannot be opened: {error.strerror}.", "Check its permissions.")
+            continue
+        folders: list[Path] = []
+        for child in children:
+            if child.name.startswith(".") or child.name in SKIPPED_FOLDERS:
+                continue
+            path = Path(child.path)
+            try:
+                real, is_folder = _follow(child, path)
+            except RactoError as problem:
+                yield path, problem
+                continue
+            if real in seen or not (is_folder or matches(_below(path, directory))):
+                continue
+            if not may(real):
+                yield (
+                    path,
+                    AccessError(
+                        f"It is a link to {str(real)!r}, which is outside.",
+                        "Add that folder to the allowed ones to read it.",
+                    ),
+                )
+                continue
+            seen.add(real)
+            if is_folder:
+                folders.append(path if child.is_symlink() else real)
+            elif real.is_file():
+                yield real, None
+        waiting += reversed(folders)
+
+
+def _follow(child: os.DirEntry[str], path: Path) -> tuple[Path, bool]:
+    """Where an entry leads, and whether that is a folder."""
+    if not child.is_symlink():
+        return path, child.is_dir()
+    try:
+        real = path.resolve(strict=True)
+    except (OSError, RuntimeError):  # RuntimeError: a loop of links, before Python 3.13
+        raise ReadError("It is a link that leads nowhere.", "Repair or remove the link.") from None
+    return real, real.is_dir()
+
+
+def _below(path: Path, directory: Path) -> str:
+    return path.relative_to(directory).as_posix()
+
+
+def glob_pattern(pattern: str) -> re.Pattern[str]:
+    """A glob over `/`-separated paths as a regular expression: `*` and `?` stay inside one part, `**` crosses them.
+
+    :raises InputError: the pattern is empty or absolute.
+    """
+    if not pattern.strip() or PurePath(pattern).is_absolute():
+        raise InputError(f"{pattern!r} is not a pattern below a folder.", "Write it like **/*.pdf")
+    pieces: list[str] = []
+    for piece in re.findall(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", pattern, re.DOTALL):
+        if piece == "**/":
+            pieces.append("(?:[^/]+/)*")
+        elif piece == "**":
+            pieces.append(".*")
+        elif piece == "*":
+            pieces.append("[^/]*")
+        elif piece == "?":
+            pieces.append("[^/]")
+        elif len(piece) > 1:
+            inner = piece[1:-1].replace("\\", "\\\\").replace("[", "\\[")
+            pieces.append(f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner}]")
+        else:
+            pieces.append(re.escape(piece))
+    try:
+        return re.compile("".join(pieces), re.DOTALL)
+    except re.error as error:
+        raise InputError(f"{pattern!r} is not a pattern: {error}.", "Write it like **/*.pdf") from None
