@@ -17,8 +17,9 @@ from typing import Any, Literal, assert_type
 import pytest
 from pydantic import BaseModel, Field
 from racto.agents.calls import Caller, Link, Text, ToolContext, ToolOutput
-from racto.agents.toolbox import Tool, ToolCallResult, ToolRegistry, ToolSchema, tool
+from racto.agents.toolbox import Tool, ToolRegistry, ToolSchema, tool
 from racto.knowledge.errors import ConflictError, InputError, ReadError, UnknownNameError
+from racto.knowledge.vocabulary import ToolCallResult
 
 pytestmark = pytest.mark.anyio
 
