@@ -1,0 +1,89 @@
+"""One contract for every provider, examined over the wire against a local server that speaks its dialect: provider × scenario × way of asking.
+
+A provider is one line in `DIALECTS`. A scenario is one function of `tests/provider_scenarios.py`. What a dialect cannot express is named in its
+`cannot`, with the reason; the number of cases is printed, and may not shrink.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from importlib import import_module
+from typing import Any
+
+import pytest
+from racto.agents.providers import PROVIDERS, make
+
+from tests.provider_scenarios import SCENARIOS, Examined
+
+DIALECTS = {
+    "openai": "openai:OpenAI",
+}
+"""Name of the case → module of `tests.dialects` and class."""
+
+FLOOR = 50
+"""Cases there are at least."""
+
+
+def _dialect(name: str) -> Any:
+    module, _, cls = DIALECTS[name].partition(":")
+    return getattr(import_module(f"tests.dialects.{module}"), cls)()
+
+
+def _cases() -> list[tuple[str, str, str]]:
+    """Every provider × scenario × way that can be examined."""
+    return [
+        (name, sentence, way)
+        for name in DIALECTS
+        for sentence, scenario in SCENARIOS.items()
+        if scenario.needs <= _capabilities(name) and sentence not in _dialect(name).cannot
+        for way in scenario.ways
+    ]
+
+
+def _capabilities(name: str) -> frozenset[str]:
+    dialect = _dialect(name)
+    return make(dialect.provider, **dialect.options("http://127.0.0.1:1")).capabilities
+
+
+CASES = _cases()
+
+
+@pytest.mark.parametrize(("name", "sentence", "way"), CASES, ids=[f"{n}: {s} ({w})" for n, s, w in CASES])
+def test_a_provider_keeps_the_contract(name: str, sentence: str, way: str) -> None:
+    async def examine() -> None:
+        dialect = _dialect(name)
+        async with dialect.running() as base:
+            provider = make(dialect.provider, **dialect.options(base))
+            try:
+                async with asyncio.timeout(30):
+                    await SCENARIOS[sentence].check(Examined(provider, dialect, way))
+            finally:
+                await provider.aclose()
+
+    asyncio.run(examine())
+
+
+def test_the_contract_has_not_shrunk(capsys: pytest.CaptureFixture[str]) -> None:
+    each = {name: sum(1 for case in CASES if case[0] == name) for name in DIALECTS}
+    with capsys.disabled():
+        print(
+            f"\nprovider contract: {len(CASES)} cases over the wire ({', '.join(f'{name} {count}' for name, count in each.items())})"
+        )
+    assert len(CASES) >= FLOOR
+    assert all(each.values())
+
+
+def test_what_a_dialect_cannot_express_is_a_scenario_with_a_reason() -> None:
+    for name in DIALECTS:
+        for sentence, reason in _dialect(name).cannot.items():
+            assert sentence in SCENARIOS
+            assert len(reason) > 10
+
+
+def test_every_scenario_is_expressed_by_some_dialect() -> None:
+    assert {sentence for _, sentence, _ in CASES} == set(SCENARIOS)
+
+
+def test_every_provider_with_a_wire_is_examined() -> None:
+    without_wire = {"simulated", "sentence_transformers"}
+    assert {_dialect(name).provider for name in DIALECTS} == set(PROVIDERS) - without_wire
