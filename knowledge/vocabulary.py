@@ -52,6 +52,7 @@ class Message(BaseModel):
 
     :param tool_calls: What the assistant asked to be called, in its turn.
     :param tool_call_id: In a turn of the role TOOL: the call this is the result of.
+    :param native: In the assistant's turn: `LLMResponse.native` of the answer it was.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -61,6 +62,7 @@ class Message(BaseModel):
     attachments: list[SkipValidation[RactoFile]] = Field(default_factory=list)
     tool_calls: list[ToolCallResult] = Field(default_factory=list)
     tool_call_id: str | None = None
+    native: dict[str, Any] = Field(default_factory=dict)
 
 
 class ReasoningConfig(BaseModel):
@@ -128,6 +130,8 @@ class LLMResponse(BaseModel):
     :param usage: Tokens: `prompt_tokens` (cached ones included), `completion_tokens` (reasoning included), `total_tokens`, and where the
         provider says so `cached_tokens`, `cache_write_tokens`, `reasoning_tokens`.
     :param raw: The provider's answer, untouched.
+    :param native: The turn as JSON-able data of the provider's own, by its name, where the other fields cannot hold all of it (signed
+        reasoning, calls of its own tools). Put into the `Message` of this turn, so that the same provider gets it back as it was.
     :param model: The model that answered.
     :param provider: The provider that answered.
     :param cost: US dollars, exact; `None` when the price is not known.
@@ -146,6 +150,7 @@ class LLMResponse(BaseModel):
     finish_reason: FinishReason = FinishReason.STOP
     usage: dict[str, int] = Field(default_factory=dict)
     raw: Any = None
+    native: dict[str, Any] = Field(default_factory=dict)
     model: str = ""
     provider: str = ""
     cost: Decimal | None = None
