@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -38,12 +38,37 @@ def blocking(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
         if threading.current_thread() is _background.thread:
             # Waiting here for this very loop would never end.
             return _in_new_thread(function(*args, **kwargs))
-        future = asyncio.run_coroutine_threadsafe(function(*args, **kwargs), _background.loop())
+        return _background.run(function(*args, **kwargs))
+
+    return twin
+
+
+def blocking_stream(function: Callable[P, AsyncIterator[R]]) -> Callable[P, Iterator[R]]:
+    """The sync twin of an async generator function: the same items, made on the loop of `blocking`; closing it closes the source."""
+
+    @wraps(function)
+    def twin(*args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+        own = threading.current_thread() is _background.thread
+        background = _Background() if own else _background
+        items = function(*args, **kwargs)
+
+        async def step() -> tuple[R] | None:
+            try:
+                return (await anext(items),)
+            except StopAsyncIteration:
+                return None
+
+        async def close() -> None:
+            if isinstance(items, AsyncGenerator):
+                await items.aclose()
+
         try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
+            while (item := background.run(step())) is not None:
+                yield item[0]
+        finally:
+            background.run(close())
+            if own:
+                background.stop()
 
     return twin
 
@@ -63,6 +88,23 @@ class _Background:
                 self.thread = threading.Thread(target=self._loop.run_forever, name="racto-async", daemon=True)
                 self.thread.start()
             return self._loop
+
+    def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """What the coroutine returns; interrupting the wait cancels it."""
+        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop())
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        """End the loop and its thread."""
+        loop, thread = self._loop, self.thread
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
 
 
 def _in_new_thread(coroutine: Coroutine[Any, Any, R]) -> R:

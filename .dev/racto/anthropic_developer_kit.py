@@ -1,0 +1,1 @@
+../../api/anthropic_developer_kit.py

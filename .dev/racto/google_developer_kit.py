@@ -1,0 +1,1 @@
+../../api/google_developer_kit.py

@@ -1,0 +1,1 @@
+../../api/huggingface_developer_kit.py

@@ -1,0 +1,1 @@
+../../api/ollama_developer_kit.py

@@ -1,0 +1,1 @@
+../../api/openai_developer_kit.py
