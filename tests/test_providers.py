@@ -17,6 +17,7 @@ from tests.provider_scenarios import SCENARIOS, Examined
 
 DIALECTS = {
     "openai": "openai:OpenAI",
+    "openai-responses": "openai_responses:OpenAIResponses",
     "anthropic": "anthropic:Anthropic",
 }
 """Name of the case → module of `tests.dialects` and class."""

@@ -115,6 +115,7 @@ def answer(
     calls: Iterable[tuple[str | None, str, str | dict[str, Any]]] = (),
     usage: dict[str, int] | None = None,
     raw: Any = None,
+    native: dict[str, Any] | None = None,
     request_id: str | None = None,
     warnings: list[str] | None = None,
 ) -> LLMResponse:
@@ -142,6 +143,7 @@ def answer(
         finish_reason=FinishReason.TOOL_CALL if whole and finish is FinishReason.STOP else finish,
         usage=usage or {},
         raw=raw,
+        native=native or {},
         model=model,
         provider=provider,
         request_id=request_id,
@@ -152,7 +154,7 @@ def answer(
 class Accumulator:
     """A stream as it grows: each event's additions become a chunk, and the end exactly one final chunk.
 
-    An adapter sets `finish`, `usage`, `model`, `request_id` and appends to `warnings` whenever the stream tells them, in whatever order.
+    An adapter sets `finish`, `usage`, `model`, `request_id`, `native` and appends to `warnings` whenever the stream tells them, in whatever order.
 
     :param provider: Who answers.
     :param model: The model that was asked; the stream may name it more exactly.
@@ -166,6 +168,7 @@ class Accumulator:
         self.finish: FinishReason | None = None
         self.usage: dict[str, int] = {}
         self.request_id: str | None = None
+        self.native: dict[str, Any] = {}
         self.warnings: list[str] = []
         self.events: list[Any] = []
         self._calls: dict[Hashable, _Call] = {}
@@ -214,6 +217,7 @@ class Accumulator:
             calls=[(call.id, call.name, "".join(call.fragments)) for call in self._calls.values()],
             usage=self.usage,
             raw=self.events,
+            native=self.native,
             request_id=self.request_id,
             warnings=self.warnings,
         )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, Literal, Protocol
+from collections.abc import AsyncIterator
+from typing import Any, Literal
 
 from ...knowledge.vocabulary import ChatRequest, EmbeddingConfig, EmbeddingResponse, LLMResponse, StreamChunk
 from . import openai_chat, openai_responses
-from .answers import Accumulator
 from .openai_api import OpenAIAPI
 from .wire import Dialect
 
@@ -28,28 +27,14 @@ DIALECT = Dialect(
         "max_completion_tokens": "max_tokens",
         "max_output_tokens": "max_tokens",
         "reasoning_effort": "reasoning",
+        "reasoning.effort": "reasoning",
+        "reasoning.summary": "reasoning",
+        "response_format": "response_schema",
+        "text.format": "response_schema",
     },
 )
 
 _EMBED_BATCH = 2048
-
-
-class OpenAIDialect(Protocol):
-    """One of OpenAI's two ways to chat: where it is sent, and how it is said and read."""
-
-    PATH: str
-
-    def body(self, request: ChatRequest, *, stream: bool = False) -> dict[str, Any]:
-        """Our request as its body."""
-        ...
-
-    def read(self, data: dict[str, Any], provider: str, model: str, request_id: str | None) -> LLMResponse:
-        """A whole answer."""
-        ...
-
-    def feed(self, event: dict[str, Any], whole: Accumulator) -> Iterator[StreamChunk]:
-        """The chunks of one event of a stream."""
-        ...
 
 
 class OpenAIProvider:
@@ -68,17 +53,15 @@ class OpenAIProvider:
         self, api_key: str | None = None, base_url: str | None = None, *, api: Literal["chat", "responses"] = "chat"
     ) -> None:
         self._api = OpenAIAPI(self.name, DIALECT, api_key=api_key, base_url=base_url, key_variable="OPENAI_API_KEY")
-        self._dialect: OpenAIDialect = openai_chat if api == "chat" else openai_responses
+        self._form = openai_chat.form(openai_chat.Quirks()) if api == "chat" else openai_responses.FORM
 
     async def chat(self, request: ChatRequest) -> LLMResponse:
         """One answer."""
-        return await self._api.chat(self._dialect.PATH, self._dialect.body(request), request, self._dialect.read)
+        return await self._api.chat(self._form, request)
 
     def stream(self, request: ChatRequest) -> AsyncIterator[StreamChunk]:
         """One answer as it is made."""
-        return self._api.stream(
-            self._dialect.PATH, self._dialect.body(request, stream=True), request, self._dialect.feed
-        )
+        return self._api.stream(self._form, request)
 
     async def embed(self, config: EmbeddingConfig, model: str) -> EmbeddingResponse:
         """The vectors of the texts, in their order."""

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, aclosing, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from ...knowledge.errors import MalformedResponseError, RactoGatewayAuthError
@@ -24,11 +25,21 @@ from .wire import Dialect, PerLoop, api_error, events, guarded, paced, request_i
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-Read = Callable[[dict[str, Any], str, str, str | None], LLMResponse]
-"""Makes an answer of a JSON object, the provider, the model asked and the request id."""
 
-Feed = Callable[[dict[str, Any], Accumulator], Iterator[StreamChunk]]
-"""Makes chunks of one event of a stream."""
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One form of OpenAI's two to chat in: where it is sent, how it is said, how it is read.
+
+    :param body: Makes a body of a request; the second argument says whether to stream.
+    :param read: Makes an answer of a JSON object, the provider, the model asked and the request id.
+    :param feed: Makes chunks of one event of a stream.
+    """
+
+    path: str
+    body: Callable[[ChatRequest, bool], dict[str, Any]]
+    read: Callable[[dict[str, Any], str, str, str | None], LLMResponse]
+    feed: Callable[[dict[str, Any], Accumulator], Iterator[StreamChunk]]
+
 
 _DRAIN_SECONDS = 0.1
 
@@ -87,16 +98,16 @@ class OpenAIAPI:
             default_query=self._query,
         )
 
-    async def chat(self, path: str, body: dict[str, Any], request: ChatRequest, read: Read) -> LLMResponse:
-        """One answer: what `read` makes of the JSON object that comes back."""
+    async def chat(self, form: Form, request: ChatRequest) -> LLMResponse:
+        """One answer."""
+        body = form.body(request, False)
         with self._guarded(request.model):
-            data, headers = await self._post(path, body, request.model, request.timeout)
-            return read(data, self.provider, request.model, request_id(headers))
+            data, headers = await self._post(form.path, body, request.model, request.timeout)
+            return form.read(data, self.provider, request.model, request_id(headers))
 
-    async def stream(
-        self, path: str, body: dict[str, Any], request: ChatRequest, feed: Feed
-    ) -> AsyncIterator[StreamChunk]:
-        """One answer as it is made: the chunks `feed` makes of each event, and the final one."""
+    async def stream(self, form: Form, request: ChatRequest) -> AsyncIterator[StreamChunk]:
+        """One answer as it is made."""
+        body = form.body(request, True)
         whole = Accumulator(self.provider, request.model)
         with self._guarded(request.model):
             client = await self._clients.get()
@@ -104,7 +115,7 @@ class OpenAIAPI:
 
             async with asyncio.timeout(request.timeout):
                 sent = await client.post(
-                    path,
+                    form.path,
                     cast_to=object,
                     body=body,
                     options=_options(request.timeout),
@@ -123,7 +134,7 @@ class OpenAIAPI:
                             break
                         event = self._object(data, request.model, response.headers)
                         whole.events.append(event)
-                        for chunk in feed(event, whole):
+                        for chunk in form.feed(event, whole):
                             yield chunk
             finally:
                 await response.aclose()
@@ -195,9 +206,11 @@ class OpenAIAPI:
         data = json.loads(text)
         if not isinstance(data, dict):
             raise MalformedResponseError(f"The answer of {self.provider} is not a JSON object.", "Try again.")
-        if data.get("error"):
+        within = data.get("response")  # the event of a response that failed
+        failed = within if isinstance(within, dict) and within.get("error") else data
+        if failed.get("error") or "error" in (data.get("object"), data.get("type")):
             raise api_error(
-                None, data, headers, provider=self.provider, model=model, dialect=self.dialect, secret=self.key
+                None, failed, headers, provider=self.provider, model=model, dialect=self.dialect, secret=self.key
             )
         return data
 

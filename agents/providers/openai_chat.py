@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from ...knowledge.errors import UnsupportedParameterError
 from ...knowledge.files import openai_block
 from ...knowledge.vocabulary import (
     ChatRequest,
@@ -14,9 +16,11 @@ from ...knowledge.vocabulary import (
     LLMResponse,
     Message,
     MessageRole,
+    ReasoningConfig,
     StreamChunk,
 )
 from .answers import REFUSED, Accumulator, answer, usage
+from .openai_api import Form
 from .openai_schema import strict_schema
 
 PATH = "/chat/completions"
@@ -35,41 +39,39 @@ _FINISH = {
 class Quirks:
     """Where a server differs from OpenAI.
 
-    :param max_tokens: The name of the limit of the answer.
-    :param parallel: The name of `parallel_tool_calls`.
-    :param strict: Whether schemas may carry `strict`.
-    :param required: The word for "some tool must be called".
-    :param seed: The name of the seed.
-    :param stream_usage: Whether usage in a stream has to be, and can be, asked for.
-    :param fields: Added to every body.
+    :param max_tokens: Its name of the limit of the answer.
+    :param seed: Its name of the seed.
+    :param required: Its word for "some tool must be called".
+    :param strict: Whether schemas have to be made for OpenAI's strict mode; servers with a grammar of their own read them as they are.
+    :param stream_usage: Whether usage in a stream has to be asked for.
+    :param reasoning_object: Whether reasoning is asked for by an object (effort or budget), not by a word.
     """
 
     max_tokens: str = "max_completion_tokens"
-    parallel: str = "parallel_tool_calls"
-    strict: bool = True
-    required: str = "required"
     seed: str = "seed"
+    required: str = "required"
+    strict: bool = True
     stream_usage: bool = True
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    reasoning_object: bool = False
 
 
-OPENAI = Quirks()
+def form(quirks: Quirks) -> Form:
+    """Chat completions as a server with these quirks wants them."""
+    return Form(PATH, partial(body, quirks), read, feed)
 
 
-def body(request: ChatRequest, *, stream: bool = False, quirks: Quirks = OPENAI) -> dict[str, Any]:
+def body(quirks: Quirks, request: ChatRequest, stream: bool) -> dict[str, Any]:
     """The body of `/chat/completions`."""
     system = [{"role": "system", "content": request.system}] if request.system else []
     made: dict[str, Any] = {
         **request.extra,
-        **quirks.fields,
+        **{quirks.seed if name == "seed" else name: value for name, value in request.parameters.items()},
         "model": request.model,
         "messages": system + [_message(message) for message in request.messages],
         quirks.max_tokens: request.max_tokens,
     }
-    for name, value in request.parameters.items():
-        made[quirks.seed if name == "seed" else name] = value
-    if request.reasoning and request.reasoning.effort:
-        made["reasoning_effort"] = request.reasoning.effort
+    if request.reasoning:
+        made |= _reasoning(request.reasoning, quirks)
     if request.tools:
         made["tools"] = [
             {
@@ -79,11 +81,14 @@ def body(request: ChatRequest, *, stream: bool = False, quirks: Quirks = OPENAI)
             for tool in request.tools
         ]
         if request.tool_choice:
-            made["tool_choice"] = tool_choice(request.tool_choice, quirks.required)
+            made["tool_choice"] = _tool_choice(request.tool_choice, quirks.required)
         if request.parallel_tool_calls is not None:
-            made[quirks.parallel] = request.parallel_tool_calls
+            made["parallel_tool_calls"] = request.parallel_tool_calls
     if request.response_schema is not None:
-        made["response_format"] = {"type": "json_schema", "json_schema": _schema(request, quirks)}
+        made["response_format"] = {
+            "type": "json_schema",
+            "json_schema": _schema(request.response_schema, request.response_name, quirks),
+        }
     if stream:
         made["stream"] = True
         if quirks.stream_usage:
@@ -91,19 +96,43 @@ def body(request: ChatRequest, *, stream: bool = False, quirks: Quirks = OPENAI)
     return made
 
 
-def tool_choice(choice: str, required: str = "required") -> Any:
+def _reasoning(wanted: ReasoningConfig, quirks: Quirks) -> dict[str, Any]:
+    if quirks.reasoning_object:
+        told = {
+            "effort": wanted.effort,
+            "max_tokens": wanted.budget_tokens,
+            "exclude": None if wanted.include else True,
+        }
+        return {"reasoning": {name: value for name, value in told.items() if value is not None} or {"enabled": True}}
+    return {"reasoning_effort": effort_of(wanted)} if wanted.effort or wanted.budget_tokens is not None else {}
+
+
+def effort_of(wanted: ReasoningConfig) -> str:
+    """The effort in words.
+
+    :raises UnsupportedParameterError: it was given in tokens only, which has no place here.
+    """
+    if wanted.effort is None:
+        raise UnsupportedParameterError(
+            "Reasoning is asked for in words here, not in tokens.",
+            "Give ReasoningConfig an effort.",
+            parameter="reasoning",
+        )
+    return wanted.effort
+
+
+def _tool_choice(choice: str, required: str) -> Any:
     """`auto`, `none`, `required` or the name of a tool, as OpenAI says it."""
     if choice == "required":
         return required
     return choice if choice in ("auto", "none") else {"type": "function", "function": {"name": choice}}
 
 
-def _schema(request: ChatRequest, quirks: Quirks) -> dict[str, Any]:
-    assert request.response_schema is not None
+def _schema(schema: Mapping[str, Any], name: str, quirks: Quirks) -> dict[str, Any]:
     if not quirks.strict:
-        return {"name": request.response_name, "schema": request.response_schema}
-    schema, strict = strict_schema(request.response_schema)
-    return {"name": request.response_name, "schema": schema, "strict": strict}
+        return {"name": name, "schema": schema}
+    made, strict = strict_schema(schema)
+    return {"name": name, "schema": made, "strict": strict}
 
 
 def _message(message: Message) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from ...knowledge.vocabulary import (
     StreamChunk,
 )
 from .answers import REFUSED, Accumulator, answer, usage
+from .openai_api import Form
+from .openai_chat import effort_of
 from .openai_schema import strict_schema
 
 PATH = "/responses"
@@ -23,7 +25,7 @@ PATH = "/responses"
 _INCOMPLETE = {"max_output_tokens": FinishReason.LENGTH, "content_filter": FinishReason.CONTENT_FILTER}
 
 
-def body(request: ChatRequest, *, stream: bool = False) -> dict[str, Any]:
+def body(request: ChatRequest, stream: bool) -> dict[str, Any]:
     """The body of `/responses`. Nothing is kept at OpenAI unless `extra` says `store`."""
     made: dict[str, Any] = {
         "store": False,
@@ -36,8 +38,9 @@ def body(request: ChatRequest, *, stream: bool = False) -> dict[str, Any]:
     if request.system:
         made["instructions"] = request.system
     if request.reasoning:
-        reasoning: dict[str, Any] = {"effort": request.reasoning.effort} if request.reasoning.effort else {}
-        made["reasoning"] = reasoning | ({"summary": "auto"} if request.reasoning.include else {})
+        wanted = request.reasoning
+        reasoning = {"effort": effort_of(wanted)} if wanted.effort or wanted.budget_tokens is not None else {}
+        made["reasoning"] = reasoning | ({"summary": "auto"} if wanted.include else {})
     if request.tools:
         made["tools"] = [
             {
@@ -67,6 +70,10 @@ def body(request: ChatRequest, *, stream: bool = False) -> dict[str, Any]:
 def _items(message: Message) -> Iterator[dict[str, Any]]:
     if message.role is MessageRole.TOOL:
         yield {"type": "function_call_output", "call_id": message.tool_call_id or "", "output": message.content}
+        return
+    if native := message.native.get("openai"):
+        # With its reasoning, which the model has to see again with the results of its calls.
+        yield from native
         return
     if message.content or message.attachments:
         content: Any = message.content
@@ -109,6 +116,7 @@ def read(data: dict[str, Any], provider: str, model: str, request_id: str | None
         calls=calls,
         usage=counts(data.get("usage")),
         raw=data,
+        native=_native(data["output"]),
         request_id=request_id,
         warnings=[REFUSED] if refusal else [],
     )
@@ -131,7 +139,13 @@ def feed(event: dict[str, Any], whole: Accumulator) -> Iterator[StreamChunk]:
         response = event.get("response") or {}
         whole.model = response.get("model") or whole.model
         whole.usage = counts(response.get("usage")) or whole.usage
+        whole.native = _native(response.get("output") or [])
         whole.finish = FinishReason.CONTENT_FILTER if REFUSED in whole.warnings else _finish(response)
+
+
+def _native(output: list[dict[str, Any]]) -> dict[str, Any]:
+    """The turn as it was, where it holds more than text and calls."""
+    return {"openai": output} if any(item.get("type") == "reasoning" for item in output) else {}
 
 
 def _finish(response: Mapping[str, Any]) -> FinishReason:
@@ -153,3 +167,7 @@ def counts(told: Any) -> dict[str, int]:
         cache_write_tokens=read_.get("cache_write_tokens"),
         reasoning_tokens=written.get("reasoning_tokens"),
     )
+
+
+FORM = Form(PATH, body, read, feed)
+"""The Responses API."""

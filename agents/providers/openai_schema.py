@@ -10,17 +10,45 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _REFUSED = frozenset(
-    {"not", "if", "then", "else", "dependentRequired", "dependentSchemas", "patternProperties", "propertyNames", "prefixItems"}
+    {
+        "not",
+        "if",
+        "then",
+        "else",
+        "dependentRequired",
+        "dependentSchemas",
+        "patternProperties",
+        "propertyNames",
+        "prefixItems",
+    }
 )
 """Keywords without which a schema means something else, and which strict mode refuses."""
 
 _DROPPED = frozenset(
-    "default examples deprecated readOnly writeOnly $comment $schema $id minLength maxLength uniqueItems contains minContains maxContains "
-    "minProperties maxProperties unevaluatedProperties unevaluatedItems".split()
+    [
+        "default",
+        "examples",
+        "deprecated",
+        "readOnly",
+        "writeOnly",
+        "$comment",
+        "$schema",
+        "$id",
+        "minLength",
+        "maxLength",
+        "uniqueItems",
+        "contains",
+        "minContains",
+        "maxContains",
+        "minProperties",
+        "maxProperties",
+        "unevaluatedProperties",
+        "unevaluatedItems",
+    ]
 )
 """Keywords that only describe, or that only narrow: what they forbid is found when the answer is checked on our side."""
 
-_FORMATS = frozenset("date-time time date duration email hostname ipv4 ipv6 uuid".split())
+_FORMATS = frozenset(["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"])
 
 
 def strict_schema(schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:

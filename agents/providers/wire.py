@@ -46,7 +46,7 @@ class Dialect:
 
     :param overflow: The conversation is longer than the model reads.
     :param missing: There is no such model (a 404 always means that).
-    :param unsupported: The model does not take a parameter; the group `name` is the provider's name of it, if it says one.
+    :param unsupported: The model does not take a parameter; a named group is the provider's name of it.
     :param auth: The key is the trouble, though the status is neither 401 nor 403.
     :param exhausted: A quota or credit is used up: waiting does not help, though the status is 429.
     :param parameters: The provider's name of a parameter → ours, where they differ.
@@ -105,9 +105,11 @@ def api_error(
     :param retry_after_seconds: Where the provider says it in the body; otherwise the headers are read.
     """
     dialect = dialect or Dialect()
-    code, message, parameter = _described(body)
+    code, message, parameter, told_status = _described(body)
     if status is None or status < 400:
-        status = IN_BAND.get(code.lower().partition(" ")[0]) or IN_BAND.get(code.lower().rpartition(" ")[2])
+        status = (
+            told_status or IN_BAND.get(code.lower().partition(" ")[0]) or IN_BAND.get(code.lower().rpartition(" ")[2])
+        )
     said = f"{code} {message}"
     shown = clean(message or code or "no reason given", secret)
     about: dict[str, Any] = {
@@ -126,7 +128,7 @@ def api_error(
     if status == 404 or dialect.missing.search(said):
         return ModelNotAvailableError(f"{where}: {shown}", "Check the name of the model and the base URL.", **about)
     if status in (400, 422) and (match := dialect.unsupported.search(said)):
-        named = parameter or match.groupdict().get("name") or ""
+        named = parameter or next(filter(None, match.groupdict().values()), "")
         ours = dialect.parameters.get(named, named)
         return UnsupportedParameterError(f"{where}: {shown}", "Leave it out for this model.", parameter=ours, **about)
     if status in (429, 402) and (status == 402 or dialect.exhausted.search(said)):
@@ -141,24 +143,29 @@ def api_error(
     return RactoGatewayAPIError(f"{where}: {shown}", "Try again." if status and status >= 500 else "", **about)
 
 
-def _described(body: Any) -> tuple[str, str, str]:
-    """Code and type, message and parameter of an error's body, whatever shape it has."""
+def _described(body: Any) -> tuple[str, str, str, int | None]:
+    """Codes, message, parameter and status of an error's body, whatever shape it has."""
     if isinstance(body, bytes | bytearray):
         body = bytes(body).decode("utf-8", errors="replace")
     if isinstance(body, str):
         try:
             body = json.loads(body)
         except (ValueError, RecursionError):
-            return "", body, ""
+            return "", body, "", None
     if isinstance(body, list) and body:
         body = body[0]
     if isinstance(body, Mapping) and isinstance(body.get("error"), Mapping):
         body = body["error"]
     if not isinstance(body, Mapping):
-        return "", "" if body is None else str(body), ""
-    codes = [str(body[key]) for key in ("code", "type", "status", "error_type") if isinstance(body.get(key), str)]
+        return "", "" if body is None else str(body), "", None
+    told = [body[key] for key in ("code", "type", "status", "error_type") if body.get(key)]
     message = next((body[key] for key in ("message", "error", "detail") if body.get(key)), "")
-    return " ".join(codes), message if isinstance(message, str) else json.dumps(message), str(body.get("param") or "")
+    return (
+        " ".join(code for code in told if isinstance(code, str)),
+        message if isinstance(message, str) else json.dumps(message),
+        str(body.get("param") or ""),
+        next((code for code in told if isinstance(code, int) and 400 <= code < 600), None),
+    )
 
 
 def clean(text: str, secret: str | None = None) -> str:

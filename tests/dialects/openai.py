@@ -22,6 +22,7 @@ class OpenAI(DialectServer):
     """`/v1/chat/completions` and what is beside it."""
 
     provider = "openai"
+    path = "/v1/chat/completions"
     takes = frozenset({"temperature", "top_p", "seed", "stop"})
     extra = ("service_tier", "flex")
     cannot: ClassVar[dict[str, str]] = {
@@ -47,7 +48,7 @@ class OpenAI(DialectServer):
             await line.json({"object": "list", "data": data})
         elif request.path == "/v1/embeddings":
             await line.json(_embeddings(request.body))
-        elif request.path != "/v1/chat/completions":
+        elif request.path != self.path:
             await line.json(
                 {"error": {"message": "Invalid URL", "type": "invalid_request_error", "param": None, "code": None}},
                 status=404,
@@ -57,9 +58,14 @@ class OpenAI(DialectServer):
             status = 429 if scenario == "exhausted" else 400
             await line.json({"error": {"message": message, "type": kind, "param": param, "code": code}}, status=status)
         elif scenario == "error-in-200":
-            await line.json({"error": _OVERLOADED})
-        elif request.body.get("stream"):
-            await _stream(scenario, request.body, line)
+            await line.json({"error": OVERLOADED})
+        else:
+            await self.respond(scenario, request.body, line)
+
+    async def respond(self, scenario: str, body: dict[str, Any], line: Line) -> None:
+        """The answer that is neither an error nor an embedding."""
+        if body.get("stream"):
+            await _stream(scenario, body, line)
         else:
             await line.json(_completion(scenario))
 
@@ -131,7 +137,7 @@ class OpenAI(DialectServer):
         return {name: request.body[name] for name in names if name in request.body}
 
 
-_OVERLOADED = {
+OVERLOADED = {
     "message": "The server had an error while processing your request.",
     "type": "server_error",
     "param": None,
@@ -242,7 +248,7 @@ def _completion(scenario: str) -> dict[str, Any]:
 
 
 def _chunk(scenario: str, delta: dict[str, Any] | None, finish: str | None = None, **more: Any) -> bytes:
-    made = {
+    made: dict[str, Any] = {
         "id": "chatcmpl-1",
         "object": "chat.completion.chunk",
         "created": 1_790_000_000,
@@ -252,7 +258,8 @@ def _chunk(scenario: str, delta: dict[str, Any] | None, finish: str | None = Non
     }
     if scenario == "unknown-fields":
         made["obfuscation"] = "aB3"
-        delta and delta.update(mood=3)
+        for choice in made["choices"]:
+            choice["delta"]["mood"] = 3
     return event(made)
 
 
@@ -296,7 +303,7 @@ async def _stream(scenario: str, body: dict[str, Any], line: Line) -> None:
         middle = len(sent) // 2  # an event, and a character, may be cut anywhere
         await line.send(sent[:middle])
         await line.send(sent[middle:])
-        if place == 0 and await broken_off(scenario, line, event({"error": _OVERLOADED})):
+        if place == 0 and await broken_off(scenario, line, event({"error": OVERLOADED})):
             return
     if scenario == "refusal":
         await line.send(_chunk(scenario, {"refusal": dialects.REFUSAL[:5]}))
@@ -308,7 +315,7 @@ async def _stream(scenario: str, body: dict[str, Any], line: Line) -> None:
             await line.send(
                 _chunk(scenario, {"tool_calls": [{"index": index, "function": {"arguments": given[at : at + 5]}}]})
             )
-    told = {"usage": _usage(scenario)} if asked else {}
+    told: dict[str, Any] = {"usage": _usage(scenario)} if asked else {}
     if scenario == "odd-usage":
         await line.send(_chunk(scenario, {}, _finish(scenario), **told))
     else:
