@@ -105,7 +105,73 @@ def prompts(db: sqlite_utils.Database) -> None:
     )
 
 
-MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (documents_and_pages, prompts)
+def keys_and_usage(db: sqlite_utils.Database) -> None:
+    """Keys of caches and limits; what every call to a model took, what running ones may take, and how much may be spent."""
+    db.execute(
+        """CREATE TABLE keyvalue (
+            namespace TEXT NOT NULL,
+            key TEXT NOT NULL,
+            value BLOB, -- NULL: a list, in keyvalue_items
+            expires REAL,
+            used REAL NOT NULL,
+            PRIMARY KEY (namespace, key)
+        )"""
+    )
+    db.execute("CREATE INDEX keyvalue_expires ON keyvalue (expires) WHERE expires IS NOT NULL")
+    db.execute("CREATE INDEX keyvalue_used ON keyvalue (namespace, used)")
+    db.execute(
+        """CREATE TABLE keyvalue_items (
+            id INTEGER PRIMARY KEY,
+            namespace TEXT NOT NULL,
+            key TEXT NOT NULL,
+            item BLOB NOT NULL,
+            FOREIGN KEY (namespace, key) REFERENCES keyvalue (namespace, key) ON DELETE CASCADE
+        )"""
+    )
+    db.execute("CREATE INDEX keyvalue_items_key ON keyvalue_items (namespace, key, id)")
+    # Money is whole numbers of 1e-12 dollars. A cost that is NULL is not known, which is not the same as nothing.
+    db.execute(
+        """CREATE TABLE usage (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at REAL NOT NULL,
+            user TEXT NOT NULL,
+            component TEXT NOT NULL,
+            task TEXT NOT NULL,
+            provider TEXT NOT NULL,
+            model TEXT NOT NULL,
+            prompt_tokens INTEGER NOT NULL,
+            completion_tokens INTEGER NOT NULL,
+            total_tokens INTEGER NOT NULL,
+            cached_tokens INTEGER NOT NULL,
+            cache_write_tokens INTEGER NOT NULL,
+            reasoning_tokens INTEGER NOT NULL,
+            cost INTEGER,
+            streamed INTEGER NOT NULL,
+            cached TEXT NOT NULL,
+            outcome TEXT NOT NULL,
+            duration REAL NOT NULL
+        )"""
+    )
+    db.execute("CREATE INDEX usage_at ON usage (at)")
+    db.execute(
+        """CREATE TABLE reservations (
+            id TEXT PRIMARY KEY,
+            expires REAL NOT NULL,
+            user TEXT NOT NULL,
+            component TEXT NOT NULL,
+            provider TEXT NOT NULL,
+            amount INTEGER NOT NULL
+        )"""
+    )
+    db.table("budget_limits").create(
+        {"scope": str, "name": str, "period": str, "amount": int},
+        pk=("scope", "name", "period"),
+        not_null={"amount"},
+    )
+    db.execute("CREATE TABLE budget_policy (id INTEGER PRIMARY KEY CHECK (id = 1), policy TEXT NOT NULL)")
+
+
+MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (documents_and_pages, prompts, keys_and_usage)
 
 
 def migrate(connection: sqlite3.Connection) -> None:
