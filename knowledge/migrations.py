@@ -171,7 +171,74 @@ def keys_and_usage(db: sqlite_utils.Database) -> None:
     db.execute("CREATE TABLE budget_policy (id INTEGER PRIMARY KEY CHECK (id = 1), policy TEXT NOT NULL)")
 
 
-MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (documents_and_pages, prompts, keys_and_usage)
+def templates_and_contexts(db: sqlite_utils.Database) -> None:
+    """Templates, every version of each; conversations, their messages and the index of those."""
+    db.table("template_versions").create(
+        {"name": str, "version": int, "fields": str, "note": str, "created_at": str, "deleted": int},
+        pk=("name", "version"),
+        not_null={"fields", "note", "created_at", "deleted"},
+        defaults={"note": "", "deleted": 0},
+    )
+    db.table("contexts").create(
+        {
+            "id": int,
+            "owner": str,
+            "name": str,
+            "title": str,
+            "languages": str,
+            "summary": str,
+            "summarised": int,  # so many messages the summary stands for
+            "created_at": str,
+            "updated_at": str,
+            "deleted_at": str,
+        },
+        pk="id",
+        not_null={"owner", "name", "title", "languages", "summary", "summarised", "created_at", "updated_at"},
+    )
+    db.table("contexts").create_index(["owner", "name"], unique=True)
+    db.table("context_messages").create(
+        {
+            "id": int,
+            "context_id": int,
+            "number": int,
+            "role": str,
+            "content": str,
+            "details": str,
+            "language": str,
+            "terms": str,
+            "created_at": str,
+        },
+        pk="id",
+        not_null={"context_id", "number", "role", "content", "details", "language", "terms", "created_at"},
+        foreign_keys=[("context_id", "contexts", "id")],
+    )
+    db.table("context_messages").create_index(["context_id", "number"], unique=True)
+    db.table("context_files").create(
+        {"message_id": int, "place": int, "name": str, "mime_type": str, "data": bytes},
+        pk=("message_id", "place"),
+        not_null={"name", "mime_type", "data"},
+        foreign_keys=[("message_id", "context_messages", "id")],
+    )
+    # The terms come from our analyser, a space between them: the tokenizer has nothing left to do but cut there.
+    db.execute(
+        """CREATE VIRTUAL TABLE context_index USING fts5(
+            terms, content='context_messages', content_rowid='id', detail='column',
+            tokenize="unicode61 remove_diacritics 0 categories 'L* M* N* P* S* Co'"
+        )"""
+    )
+    db.execute(
+        """CREATE TRIGGER context_messages_indexed AFTER INSERT ON context_messages BEGIN
+            INSERT INTO context_index (rowid, terms) VALUES (new.id, new.terms);
+        END"""
+    )
+
+
+MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (
+    documents_and_pages,
+    prompts,
+    keys_and_usage,
+    templates_and_contexts,
+)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

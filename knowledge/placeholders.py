@@ -46,8 +46,25 @@ def fill(
     :param choices: Variable → the values it may have; an empty list allows any.
     :raises InputError: a variable has no value, a value no variable, or a value is not among the choices.
     """
-    choices = choices or {}
-    wanted = variables_of(dict(prompt))
+    _check(variables_of(dict(prompt)), values, choices or {})
+    return prompt_from(_mapped(dict(prompt), lambda text: _filled(text, values)))
+
+
+def text_variables(text: str) -> list[str]:
+    """The variables in one text, in the order they appear."""
+    return list(dict.fromkeys(name for found in PLACEHOLDER.finditer(text) if (name := found[2])))
+
+
+def fill_text(text: str, values: Mapping[str, str], choices: Mapping[str, Sequence[str]] | None = None) -> str:
+    """One text with its variables replaced, as `fill` does it for a prompt.
+
+    :raises InputError: a variable has no value, a value no variable, or a value is not among the choices.
+    """
+    _check(text_variables(text), values, choices or {})
+    return _filled(text, values)
+
+
+def _check(wanted: Sequence[str], values: Mapping[str, str], choices: Mapping[str, Sequence[str]]) -> None:
     known = {*wanted, *choices}
     for name in values.keys() - known:
         nearest = unknown_name("variable", name, known)
@@ -57,7 +74,10 @@ def fill(
     for name, value in values.items():
         if choices.get(name) and value not in choices[name]:
             raise InputError(f"{name} cannot be {value[:80]!r}.", f"Choose one of: {', '.join(choices[name])}.")
-    return prompt_from(_mapped(dict(prompt), lambda text: PLACEHOLDER.sub(lambda found: _value(found, values), text)))
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    return PLACEHOLDER.sub(lambda found: _value(found, values), text)
 
 
 def _value(found: re.Match[str], values: Mapping[str, str]) -> str:

@@ -13,7 +13,9 @@ from .database import Database
 from .errors import StorageError, UnknownNameError
 from .indexing import reindex
 
-TABLES = ("collections", "documents", "pages", "prompt_versions")
+TABLES = (
+    "collections", "documents", "pages", "prompt_versions", "template_versions", "contexts", "context_messages", "context_files",
+)  # fmt: skip
 """What cannot be made again from something else."""
 
 _BROKEN = """SELECT id, source FROM documents AS d
@@ -55,6 +57,9 @@ def rebuild(path: Path, progress: Callable[[int, int], None] | None = None) -> S
         with fresh.writing() as new:
             _copy_all(path, new, salvage)
             _keep_whole_documents(new, salvage)
+            _keep_conversations(new)
+            for table in TABLES:
+                salvage.saved[table] = new.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - a name of ours
             for row in new.execute("SELECT id, name, revision, analyser FROM collections").fetchall():
                 reindex(new, Collection(*row), progress)
         fresh.close()
@@ -143,5 +148,14 @@ def _keep_whole_documents(new: sqlite3.Connection, salvage: Salvage) -> None:
            SELECT DISTINCT collection_id, 'recovered-' || collection_id, 0, '', datetime('now') FROM documents
            WHERE collection_id NOT IN (SELECT id FROM collections)"""
     )
-    for table in TABLES:
-        salvage.saved[table] = new.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - a name of ours
+
+
+def _keep_conversations(new: sqlite3.Connection) -> None:
+    """Give messages whose context is lost a new one, and drop what cannot be read of the rest."""
+    new.execute("UPDATE context_messages SET details = '{}' WHERE NOT json_valid(details)")
+    new.execute("DELETE FROM context_files WHERE message_id NOT IN (SELECT id FROM context_messages)")
+    new.execute(
+        """INSERT INTO contexts (id, owner, name, title, languages, summary, summarised, created_at, updated_at)
+           SELECT context_id, '', 'recovered-' || context_id, '', '', '', 0, min(created_at), max(created_at) FROM context_messages
+           WHERE context_id NOT IN (SELECT id FROM contexts) GROUP BY context_id"""
+    )

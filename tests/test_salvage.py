@@ -27,7 +27,7 @@ from racto.knowledge.prompts import RactoPrompt
 from racto.knowledge.salvage import rebuild
 
 SQLITE_PAGE = 4096
-ROOTS = 20
+ROOTS = 44
 """The first pages hold the schema and the roots of the tables; what hangs on a damaged root is lost."""
 COUNT = 40
 
