@@ -18,7 +18,11 @@ from tests.provider_scenarios import SCENARIOS, Examined
 DIALECTS = {
     "openai": "openai:OpenAI",
     "openai-responses": "openai_responses:OpenAIResponses",
+    "vllm": "openai_compatible:VLLM",
+    "openrouter": "openai_compatible:OpenRouter",
+    "mistral": "openai_compatible:Mistral",
     "anthropic": "anthropic:Anthropic",
+    "google": "google:Google",
 }
 """Name of the case → module of `tests.dialects` and class."""
 

@@ -25,6 +25,10 @@ class OpenAI(DialectServer):
     path = "/v1/chat/completions"
     takes = frozenset({"temperature", "top_p", "seed", "stop"})
     extra = ("service_tier", "flex")
+    thinking = ""
+    """The field of a message that tells the reasoning."""
+    usage_unasked = False
+    """Whether a stream ends with usage though nobody asked."""
     cannot: ClassVar[dict[str, str]] = {
         "reasoning is told apart from the answer": "chat completions never show OpenAI's reasoning, only its tokens",
         "an opening event that is missing is not missed": "a stream of chat completions has no opening event",
@@ -65,9 +69,10 @@ class OpenAI(DialectServer):
     async def respond(self, scenario: str, body: dict[str, Any], line: Line) -> None:
         """The answer that is neither an error nor an embedding."""
         if body.get("stream"):
-            await _stream(scenario, body, line)
+            asked = self.usage_unasked or body.get("stream_options", {}).get("include_usage")
+            await _stream(scenario, asked, self.thinking, line)
         else:
-            await line.json(_completion(scenario))
+            await line.json(_completion(scenario, self.thinking))
 
     # What was sent, for the suite to look at.
 
@@ -217,7 +222,7 @@ def _finish(scenario: str) -> str:
     return (ends | {"cut-arguments": "length", "content-filter": "content_filter"}).get(scenario, "stop")
 
 
-def _completion(scenario: str) -> dict[str, Any]:
+def _completion(scenario: str, thinking: str) -> dict[str, Any]:
     message: dict[str, Any] = {
         "role": "assistant",
         "content": "".join(texts(scenario)) or None,
@@ -226,6 +231,8 @@ def _completion(scenario: str) -> dict[str, Any]:
     }
     if scenario == "refusal":
         message["refusal"] = dialects.REFUSAL
+    if scenario == "reasoning":
+        message[thinking] = dialects.THINKING
     if asked := calls(scenario):
         message["tool_calls"] = [
             {"id": id_, "type": "function", "function": {"name": name, "arguments": given}}
@@ -289,14 +296,16 @@ async def broken_off(scenario: str, line: Line, error: bytes) -> bool:
     return True
 
 
-async def _stream(scenario: str, body: dict[str, Any], line: Line) -> None:
-    asked = body.get("stream_options", {}).get("include_usage")
+async def _stream(scenario: str, asked: bool, thinking: str, line: Line) -> None:
     await line.start()
     if scenario == "unknown-fields":
         await line.send(b": a comment\nretry: 10\nid: 5\nevent: weather\n" + event({"object": "weather"}))
     await line.send(_chunk(scenario, {"role": "assistant", "content": "", "refusal": None}))
     if scenario == "odd-usage":
         await line.send(_chunk(scenario, None, usage={"prompt_tokens": 11, "completion_tokens": 1, "total_tokens": 12}))
+    if scenario == "reasoning":
+        await line.send(_chunk(scenario, {"content": None, thinking: dialects.THINKING[:9]}))
+        await line.send(_chunk(scenario, {"content": None, thinking: dialects.THINKING[9:]}))
     pieces = texts(scenario)
     for place, piece in enumerate(pieces):
         sent = _chunk(scenario, {"content": piece})
