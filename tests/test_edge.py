@@ -8,9 +8,10 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncIterator
 
 import pytest
-from racto.knowledge.edge import blocking, off_loop
+from racto.knowledge.edge import blocking, blocking_stream, off_loop
 
 _colour: contextvars.ContextVar[str] = contextvars.ContextVar("colour", default="none")
 
@@ -102,6 +103,44 @@ def test_a_method_made_with_a_twin_is_bound_like_any_other() -> None:
     assert asyncio.run(counter.acount(by=3)) == 23
     assert counter.double() == 40
     assert Counter.acount.__doc__ == Counter.count.__doc__
+
+
+async def _count(to: int, closed: list[str] | None = None) -> AsyncIterator[int]:
+    try:
+        for number in range(to):
+            await asyncio.sleep(0)
+            yield number
+        if to > 3:
+            raise LookupError("too many")
+    finally:
+        if closed is not None:
+            closed.append(threading.current_thread().name)
+
+
+def test_the_blocking_twin_of_a_stream_gives_the_same_items_and_the_same_error() -> None:
+    counted = blocking_stream(_count)
+    assert list(counted(3)) == [0, 1, 2]
+    items = counted(4)
+    assert [next(items) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(LookupError, match="too many"):
+        next(items)
+
+
+def test_the_blocking_twin_of_a_stream_works_inside_a_running_loop_and_inside_another_twin() -> None:
+    async def here() -> list[int]:
+        return list(blocking_stream(_count)(3))
+
+    assert asyncio.run(here()) == [0, 1, 2]
+    assert blocking(here)() == [0, 1, 2]
+
+
+def test_closing_the_blocking_twin_of_a_stream_closes_its_source_at_once() -> None:
+    closed: list[str] = []
+    items = blocking_stream(_count)(3, closed)
+    assert next(items) == 0
+    assert not closed
+    items.close()  # type: ignore[attr-defined]  # it is a generator, typed as the iterator people use
+    assert closed == ["racto-async"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

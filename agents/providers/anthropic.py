@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
 DIALECT = Dialect(
     overflow=re.compile(r"prompt is too long|exceeds? (?:the )?context (?:limit|window)", re.IGNORECASE),
-    # `does not support the NAME parameter`, `NAME: Extra inputs are not permitted`, `NAME` is not supported, is deprecated
     unsupported=re.compile(
-        r"(?P<before>does not support (?:the )?)?[`'\"]?(?P<name>[a-z][\w.]*)[`'\"]?"
-        r"(?(before) (?:parameter|\w+ing)|(?:: Extra inputs are not permitted| (?:is|are) (?:not|no longer) supported| is deprecated))",
+        r"(?P<unknown>[\w.]+): Extra inputs are not permitted|does not support [\w ]*?(?P<unable>thinking|effort|structured outputs)"
+        r"|[`'\"](?P<off>[\w.]+)[`'\"] (?:is|are) (?:not|no longer|deprecated)",
         re.IGNORECASE,
     ),
     exhausted=re.compile(r"credit balance|spend limit|usage limits?|usage threshold", re.IGNORECASE),
@@ -32,6 +31,7 @@ DIALECT = Dialect(
         "effort": "reasoning",
         "output_config.effort": "reasoning",
         "output_config.format": "response_schema",
+        "structured outputs": "response_schema",
         "tool_choice.disable_parallel_tool_use": "parallel_tool_calls",
     },
 )

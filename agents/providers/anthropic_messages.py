@@ -213,7 +213,7 @@ class AnthropicTurn:
         elif kind == "message_stop":
             self.done = True
 
-    def native(self) -> dict[str, Any]:
+    def _native(self) -> dict[str, Any]:
         """The blocks, where they are more than text and calls, or the turn is to go on."""
         if not self._paused and all(block.get("type") in ("text", "tool_use") for block in self._blocks.values()):
             return {}
@@ -276,6 +276,7 @@ class AnthropicTurn:
                 # The call was cut, though what there is of its input may read as whole: this leaves no doubt.
                 self._cut = index
                 yield from whole.call(index, fragment="{", raw=event)
+        whole.native = self._native()
 
     def _count(self, told: Mapping[str, Any] | None, whole: Accumulator) -> None:
         """Usage: what came in is told at the start, what went out at the end, each as a running total; cached tokens are counted apart."""

@@ -51,10 +51,6 @@ class Turn(Protocol):
         """The chunks of one event."""
         ...
 
-    def native(self) -> dict[str, Any]:
-        """`LLMResponse.native`."""
-        ...
-
 
 class Exchange:
     """How one adapter talks with its endpoint.
@@ -164,10 +160,7 @@ class Exchange:
                             break
             finally:
                 await response.aclose()
-            final = whole.final()
-            assert final.response is not None
-            final.response.native = turn.native()
-            yield final
+            yield whole.final()
 
     def whole(
         self,
@@ -191,7 +184,6 @@ class Exchange:
         response = whole.final().response
         assert response is not None
         response.raw = data
-        response.native = turn.native()
         return response
 
 
