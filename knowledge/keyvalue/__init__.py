@@ -7,6 +7,7 @@ cannot be used, and is one atomic step for everybody who shares it.
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -133,7 +134,8 @@ def whole_number(key: str, value: bytes | None) -> int:
 
     :raises ConflictError: it holds something else.
     """
-    try:
-        return int(value or b"0")
-    except ValueError:
-        raise wrong_kind(key, "a whole number") from None
+    if value is None:
+        return 0
+    if not re.fullmatch(rb"0|-?[1-9][0-9]*", value):
+        raise wrong_kind(key, "a whole number")
+    return int(value)

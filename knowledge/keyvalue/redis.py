@@ -25,8 +25,9 @@ SCAN_BATCH = 500
 # Redis runs a script as one step. What is None is "" in ARGV; of two values, ARGV[1] says which are there.
 _INCREMENT = """
 local held = redis.call('GET', KEYS[1])
-local by, limit, ttl = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-if limit and tonumber(held or '0') + by > limit then return false end
+local before = held and redis.call('INCRBY', KEYS[1], 0) or 0 -- fails for what is not a whole number
+local limit, ttl = tonumber(ARGV[2]), ARGV[3]
+if limit and before + tonumber(ARGV[1]) > limit then return false end
 local total = redis.call('INCRBY', KEYS[1], ARGV[1])
 if not held and ttl ~= '' then redis.call('PEXPIRE', KEYS[1], ttl) end
 return total

@@ -107,10 +107,7 @@ class SQLiteKeyValue:
                 "INSERT INTO keyvalue_items (namespace, key, item) VALUES (:namespace, :key, :item)", about
             )
             if keep:
-                connection.execute(
-                    f"DELETE FROM keyvalue_items WHERE id IN (SELECT id {_ITEMS} ORDER BY id DESC LIMIT -1 OFFSET :keep)",
-                    about,
-                )
+                connection.execute(_TRIM, about)
             return int(connection.execute(f"SELECT count(*) {_ITEMS}", about).fetchone()[0])
 
     def _items(self, key: str) -> list[bytes]:
