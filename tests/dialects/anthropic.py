@@ -291,7 +291,11 @@ async def _stream(scenario: str, line: Line) -> None:
         start |= {name: message["usage"][name] for name in ("cache_creation_input_tokens", "cache_read_input_tokens")}
     await line.start()
     if scenario != "missing-start":
-        opening = {"content": [], "stop_reason": None, "usage": {} if scenario == "odd-usage" else start}
+        opening: dict[str, Any] = {
+            "content": [],
+            "stop_reason": None,
+            "usage": {} if scenario == "odd-usage" else start,
+        }
         await line.send(_told("message_start", message=message | opening))
     await line.send(_told("ping"))
     if scenario == "unknown-fields":
