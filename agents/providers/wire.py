@@ -309,11 +309,20 @@ class PerLoop(Generic[T]):
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
 
     async def get(self) -> T:
-        """The client of the running loop."""
+        """The client of the running loop.
+
+        :raises ModelNotAvailableError: the SDK is not installed.
+        """
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
-            await asyncio.to_thread(import_module, self._sdk)
+            try:
+                await asyncio.to_thread(import_module, self._sdk)
+            except ModuleNotFoundError as error:
+                package = self._sdk.replace(".", "-").replace("_", "-")
+                raise ModelNotAvailableError(
+                    f"The package {package} is not installed.", f"Install it: pip install {package}"
+                ) from error
             client = self._clients.get(loop)
             if client is None:
                 client = self._clients[loop] = self._make()
