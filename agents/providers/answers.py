@@ -41,7 +41,8 @@ def json_in(text: str) -> dict[str, Any] | list[Any] | None:
         try:
             value, end = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
-            budget -= error.pos - at + 1 if isinstance(error, json.JSONDecodeError) else 10_000
+            # Making the error counts the lines before it, so its place has a price too.
+            budget -= error.pos - at + error.pos // 256 + 1 if isinstance(error, json.JSONDecodeError) else 10_000
             end = at + 1
         else:
             before = text[max(0, at - 80) : at]
@@ -171,7 +172,8 @@ class Accumulator:
         self.native: dict[str, Any] = {}
         self.warnings: list[str] = []
         self.events: list[Any] = []
-        self._calls: dict[Hashable, _Call] = {}
+        self._calls: list[_Call] = []
+        self._open: dict[Hashable, _Call] = {}
 
     def add(self, text: str = "", thinking: str = "", *, raw: Any = None) -> Iterator[StreamChunk]:
         """The chunk of new text or thinking; none when there is nothing new."""
@@ -189,13 +191,11 @@ class Accumulator:
         :param call_id: The provider's id; without one the call gets `call_1`, `call_2`, …
         :param fragment: The next piece of the JSON text of the arguments.
         """
-        call = self._calls.get(key)
-        if call is not None and name and call_id and call_id != call.id:
-            # Some servers give every call the index 0: a new name under a new id is a new call.
-            key = (key, call_id)
-            call = self._calls.get(key)
-        if call is None:
-            call = self._calls[key] = _Call(call_id or f"call_{len(self._calls) + 1}")
+        call = self._open.get(key)
+        # Some servers give every call the index 0: a new name under a new id is a new call.
+        if call is None or (name and call_id and call_id != call.id):
+            call = self._open[key] = _Call(call_id or f"call_{len(self._calls) + 1}")
+            self._calls.append(call)
         call.name = call.name or name or ""
         call.fragments.append(fragment)
         yield self._chunk(StreamDelta("", "", call.id, call.name, fragment), raw)
@@ -214,7 +214,7 @@ class Accumulator:
             text=self.text,
             finish=self.finish,
             thinking=self.thinking,
-            calls=[(call.id, call.name, "".join(call.fragments)) for call in self._calls.values()],
+            calls=[(call.id, call.name, "".join(call.fragments)) for call in self._calls],
             usage=self.usage,
             raw=self.events,
             native=self.native,

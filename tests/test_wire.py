@@ -1,0 +1,476 @@
+"""What adapters share: errors in every provider's words, waits, keys that do not show, events cut anywhere, JSON wherever it is."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+import traceback
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from racto.agents.providers import openai, openai_compatible
+from racto.agents.providers.answers import Accumulator, answer, arguments, json_in, unfenced, usage
+from racto.agents.providers.wire import (
+    PerLoop,
+    SSEDecoder,
+    api_error,
+    clean,
+    events,
+    guarded,
+    paced,
+    request_id,
+    retry_after,
+)
+from racto.knowledge.errors import (
+    ConfigError,
+    ConnectionLostError,
+    ContextLengthError,
+    MalformedResponseError,
+    ModelNotAvailableError,
+    OverloadedError,
+    RactoGatewayAPIError,
+    RactoGatewayError,
+    RactoGatewayTimeoutError,
+    RateLimitedError,
+    UnsupportedParameterError,
+)
+from racto.knowledge.vocabulary import FinishReason, StreamChunk
+
+KEY = "sk-canary-0123456789abcdef"
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "the request exceeds the available context size, try increasing it"),
+        (
+            422,
+            "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens",
+        ),
+        (400, "The decoder prompt (length 5000) is longer than the maximum model length of 4096."),
+        (
+            400,
+            "Trying to keep the first 5000 tokens when context the overflows. However, the model is loaded with 4096 tokens.",
+        ),
+        (400, "This endpoint's maximum context length is 131072 tokens. However, you requested about 200000 tokens"),
+    ],
+)
+def test_an_overflow_is_known_in_each_servers_own_words(status: int, message: str) -> None:
+    error = api_error(status, {"error": message}, provider="x", dialect=openai_compatible.DIALECT)
+    assert type(error) is ContextLengthError
+
+
+@pytest.mark.parametrize(
+    ("body", "parameter"),
+    [
+        ({"error": {"message": "no", "code": "unsupported_parameter", "param": "max_completion_tokens"}}, "max_tokens"),
+        ({"error": {"message": "no", "code": "unknown_parameter", "param": "top_k"}}, "top_k"),
+        ({"error": {"message": "Unrecognized request argument supplied: logit_bias", "param": None}}, "logit_bias"),
+        (
+            {"error": {"message": "Unsupported value", "code": "unsupported_value", "param": "reasoning.effort"}},
+            "reasoning",
+        ),
+        ({"error": {"message": "no", "code": "unsupported_parameter", "param": "text.format"}}, "response_schema"),
+    ],
+)
+def test_a_parameter_is_named_as_the_caller_knows_it(body: Any, parameter: str) -> None:
+    error = api_error(400, body, provider="openai", dialect=openai.DIALECT)
+    assert isinstance(error, UnsupportedParameterError)
+    assert error.parameter == parameter
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        ({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, OverloadedError, 529),
+        ({"error": {"code": "rate_limit_exceeded", "message": "Slow down"}}, RateLimitedError, 429),
+        ({"error": {"code": 502, "message": "Provider disconnected"}}, RactoGatewayAPIError, 502),
+        ({"error": {"code": 503, "status": "UNAVAILABLE", "message": "busy"}}, OverloadedError, 503),
+        ({"error": {"status": "RESOURCE_EXHAUSTED", "message": "busy"}}, RateLimitedError, 429),
+        ({"error": {"type": "not_found_error", "message": "model: nothing"}}, ModelNotAvailableError, 404),
+        ("it broke", RactoGatewayAPIError, None),
+        (None, RactoGatewayAPIError, None),
+    ],
+)
+def test_an_error_inside_an_answer_has_the_status_it_means(
+    body: Any, kind: type[RactoGatewayAPIError], status: int | None
+) -> None:
+    error = api_error(None, body, provider="x")
+    assert type(error) is kind
+    assert error.status_code == status
+    assert error.transient is (status is not None and status >= 429)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda x: (
+            st.lists(x) | st.dictionaries(st.sampled_from(["error", "code", "type", "message", "param", "detail"]), x)
+        ),
+    )
+)
+def test_an_error_of_any_shape_is_one_readable_line(body: Any) -> None:
+    for sent in (body, json.dumps(body), json.dumps(body).encode()):
+        error = api_error(500, sent, provider="x")
+        assert error.transient
+        assert "\n" not in str(error)
+        assert len(error.message) < 600
+
+
+def test_no_key_is_in_a_message() -> None:
+    for text in (
+        f"Incorrect API key: {KEY}",
+        f"Authorization: Bearer {KEY}",
+        "key=AIzaSyA1234567890abcdef",
+        "hf_abcdefghijklmnop is wrong",
+    ):
+        assert "***" in clean(text)
+        assert KEY not in clean(text)
+    odd = "not a key by its shape"
+    assert odd not in str(api_error(401, f"wrong: {odd}", provider="x", secret=odd))
+
+
+def test_a_message_is_short() -> None:
+    assert len(clean("word " * 1000)) == 500
+
+
+# Waits and ids
+
+
+def _date(seconds: float) -> str:
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+def test_a_wait_is_read_in_seconds_in_milliseconds_and_as_a_date() -> None:
+    assert retry_after({"retry-after": "2.5"}) == 2.5
+    assert retry_after({"retry-after-ms": "1500", "retry-after": "2"}) == 1.5
+    wait = retry_after({"retry-after": _date(30)})
+    assert wait is not None
+    assert 28 < wait <= 30
+
+
+def test_a_date_is_read_by_the_senders_own_clock() -> None:
+    assert retry_after({"date": "Fri, 20 Nov 2020 10:00:00 GMT", "retry-after": "Fri, 20 Nov 2020 10:00:45 GMT"}) == 45
+    assert retry_after({"retry-after": "Fri, 20 Nov 2020 10:00:45 GMT"}) == 0
+
+
+@pytest.mark.parametrize("value", ["", "soon", "-1", "nan", "inf", "1e999", "Fri, 99 Nov 2020 10:00:00 GMT"])
+def test_a_wait_that_cannot_be_is_none(value: str) -> None:
+    assert retry_after({"retry-after": value}) is None
+    assert retry_after({}) is None
+    assert retry_after(None) is None
+
+
+@given(st.text())
+def test_any_wait_is_a_number_of_seconds_or_none(value: str) -> None:
+    seconds = retry_after({"retry-after": value})
+    assert seconds is None or 0 <= seconds < float("inf")
+
+
+def test_the_id_of_a_call_is_found_under_either_name() -> None:
+    assert request_id({"x-request-id": "a"}) == "a"
+    assert request_id({"request-id": "b"}) == "b"
+    assert request_id({}) is None
+    assert request_id(None) is None
+
+
+# guarded
+
+
+class FakeAPIStatusError(Exception):
+    """Stands for an SDK's error, which has the key in it."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the SDK says {KEY}")
+
+
+FakeAPIStatusError.__name__ = "APIStatusError"
+
+
+def test_an_sdks_error_does_not_show_in_the_traceback() -> None:
+    class Response:
+        status_code = 401
+        content = f'{{"error": "wrong key {KEY}"}}'.encode()
+        headers = None
+
+    failure = FakeAPIStatusError()
+    failure.response = Response()  # type: ignore[attr-defined]  # as SDKs do
+    with pytest.raises(RactoGatewayAPIError) as caught, guarded("x", "m", secret=KEY):
+        raise failure
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+    assert (caught.value.provider, caught.value.model) == ("x", "m")
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (TimeoutError(), RactoGatewayTimeoutError),
+        (ConnectionResetError("reset"), ConnectionLostError),
+        (KeyError("choices"), MalformedResponseError),
+        (json.JSONDecodeError("bad", "x", 0), MalformedResponseError),
+        (AttributeError("x"), MalformedResponseError),
+    ],
+)
+def test_whatever_is_raised_becomes_one_of_ours(raised: Exception, kind: type[RactoGatewayError]) -> None:
+    with pytest.raises(RactoGatewayError) as caught, guarded("x", "m"):
+        raise raised
+    assert type(caught.value) is kind
+    assert (caught.value.provider, caught.value.model) == ("x", "m")
+
+
+def test_what_is_ours_already_stays() -> None:
+    with pytest.raises(ConfigError), guarded("x", "m"):
+        raise ConfigError("mine")
+    with pytest.raises(RateLimitedError) as caught, guarded("x", "m"):
+        raise RateLimitedError("slow", provider="y")
+    assert (caught.value.provider, caught.value.model) == ("y", "m")
+    with pytest.raises(asyncio.CancelledError), guarded("x", "m"):
+        raise asyncio.CancelledError
+
+
+# Clients
+
+
+def test_each_loop_has_one_client_of_its_own() -> None:
+    made: list[object] = []
+    closed: list[object] = []
+
+    def make() -> object:
+        made.append(object())
+        return made[-1]
+
+    async def close(client: object) -> None:
+        closed.append(client)
+
+    clients = PerLoop("json", make, close)
+
+    async def use() -> object:
+        first, second = await asyncio.gather(clients.get(), clients.get())
+        assert first is second
+        await clients.aclose()
+        await clients.aclose()
+        return first
+
+    one, two = asyncio.run(use()), asyncio.run(use())
+    assert one is not two
+    assert closed == made == [one, two]
+
+
+# Server-sent events
+
+EVENT = st.tuples(
+    st.sampled_from(["", "delta", "é"]),
+    st.lists(st.text(st.characters(exclude_characters="\r\n", codec="utf-8")), min_size=1, max_size=3),
+)
+
+
+@given(st.lists(EVENT, max_size=5), st.sampled_from(["\n", "\r", "\r\n"]), st.sets(st.integers(0, 200)), st.booleans())
+@example([("delta", ["a", "b"])], "\r\n", {7, 8, 13, 14}, True)
+def test_events_are_the_same_wherever_their_bytes_are_cut(
+    told: list[tuple[str, list[str]]], end: str, cuts: set[int], marked: bool
+) -> None:
+    text = "\ufeff" if marked else ""
+    for name, lines in told:
+        text += f": a comment{end}id: 7{end}" + (f"event: {name}{end}" if name else "")
+        text += "".join(f"data: {line}{end}" for line in lines) + end
+    whole = text.encode()
+    at = [0, *sorted(cut for cut in cuts if cut < len(whole)), len(whole)]
+    decoder = SSEDecoder()
+    heard = [event for first, last in itertools.pairwise(at) for event in decoder.feed(whole[first:last])]
+    heard += decoder.feed(b":")  # a final CR waits for what follows
+    assert heard == [(name, "\n".join(lines)) for name, lines in told]
+
+
+def test_an_event_that_did_not_end_is_none() -> None:
+    decoder = SSEDecoder()
+    assert list(decoder.feed(b"data: one\n\ndata: two")) == [("", "one")]
+    assert list(decoder.feed(b"\n")) == []
+    assert list(decoder.feed(b"data:three\ndata\n\n")) == [("", "two\nthree\n")]
+
+
+class Bytes:
+    """A body that comes in pieces, and then not any more."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = pieces
+        self.closed = False
+
+    async def aiter_bytes(self) -> AsyncIterator[bytes]:
+        try:
+            for piece in self.pieces:
+                yield piece
+            await asyncio.Event().wait()
+        finally:
+            self.closed = True
+
+
+def test_a_stall_is_the_time_between_events_and_comments_are_none() -> None:
+    async def listen() -> None:
+        body = Bytes(b"data: 1\n\n", *[b": still here\n\n"] * 5)
+        stream = paced(events(body), 0.05)
+        assert await anext(stream) == ("", "1")
+        with pytest.raises(TimeoutError):
+            await anext(stream)
+        assert body.closed
+
+    asyncio.run(listen())
+
+
+# Answers
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": 1}', {"a": 1}),
+        (" [1, 2]\n", [1, 2]),
+        ("{}", {}),
+        ('```json\n{"a": "```"}\n```', {"a": "```"}),
+        ('Sure!\n\n```\n[1]\n```\nDone {"b": 22222222222222}', [1]),
+        ('I think {"a": {"b": [1]}} is it', {"a": {"b": [1]}}),
+        ("The answer:\n[1, 2]", [1, 2]),
+        ("See [1] and {x}.", None),
+        ("Use `{}` or `[]`.", None),
+        ('{"a": NaN}', None),
+        ('{"a": 1', None),
+        ("plain", None),
+        ('"a string"', None),
+        ("42", None),
+        ("", None),
+    ],
+)
+def test_json_is_found_whole_in_a_fence_or_in_prose(text: str, value: Any) -> None:
+    assert json_in(text) == value
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**18), 10**18)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda x: st.lists(x, max_size=4) | st.dictionaries(st.text(), x, max_size=4),
+)
+PROSE = st.text(st.characters(codec="utf-8", exclude_characters='{}[]`"'))
+
+
+@given(st.dictionaries(st.text(), JSON, min_size=1) | st.lists(JSON), PROSE, PROSE, st.booleans())
+def test_whatever_json_a_model_wraps_is_found_again(value: Any, before: str, after: str, ascii_only: bool) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    assert json_in(text) == value
+    assert json_in(f"{before}\n```json\n{text}\n```\n{after}") == value
+    if isinstance(value, dict):
+        assert json_in(f"{before}{text}{after}") == value
+
+
+@given(st.text())
+def test_any_text_can_be_looked_through(text: str) -> None:
+    value = json_in(text)
+    assert value is None or isinstance(value, dict | list)
+    assert isinstance(unfenced(text), str)
+
+
+@pytest.mark.parametrize("wall", ["[" * 300_000, '{"a":' * 60_000, "{" * 300_000, '["' * 100_000, "[1 " * 100_000])
+def test_a_wall_of_brackets_takes_no_age(wall: str) -> None:
+    began = time.process_time()
+    assert json_in(wall) is None
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [
+        ("```python\nprint(1)\n```", "print(1)"),
+        ("\n```\na\n\nb\n```\n", "a\n\nb"),
+        ("~~~\na\n~~~", "a"),
+        ("````md\n```py\nx\n```\n````", "```py\nx\n```"),
+        ("```\n```", ""),
+        ("before\n```\na\n```", None),
+        ("```\na\n```\nafter", None),
+        ("```\na\n```\nand\n```\nb\n```", None),
+        ("```", None),
+        ("plain", None),
+    ],
+)
+def test_only_a_fence_around_the_whole_is_taken_off(text: str, inside: str | None) -> None:
+    assert unfenced(text) == (text if inside is None else inside)
+
+
+def test_token_counts_that_are_not_said_are_not_there() -> None:
+    assert usage(3, 4) == {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+    assert usage(3, None, cached_tokens=2, reasoning_tokens=None)["completion_tokens"] == 0
+    assert "reasoning_tokens" not in usage(3, 4, reasoning_tokens=None)
+    assert usage(None, None) == {}
+    assert usage("three", -1) == {}
+
+
+def test_arguments_are_an_object_or_malformed() -> None:
+    assert arguments("") == arguments(" ") == arguments("null") == arguments("{}") == {}
+    assert arguments('"{\\"a\\": 1}"') == {"a": 1}
+    for text in ("[1]", "3", '{"a": ', '"text"', "[" * 100_000):
+        with pytest.raises(MalformedResponseError):
+            arguments(text)
+
+
+def test_a_call_without_an_id_gets_one() -> None:
+    response = answer(
+        provider="p",
+        model="m",
+        text="",
+        finish=FinishReason.STOP,
+        calls=[(None, "a", {}), ("x", "b", "{}"), ("", "c", "")],
+    )
+    assert [call.id for call in response.tool_calls] == ["call_1", "x", "call_3"]
+    assert response.finish_reason is FinishReason.TOOL_CALL
+
+
+def _told(whole: Accumulator, *pieces: dict[str, Any]) -> list[StreamChunk]:
+    return [chunk for piece in pieces for chunk in whole.call(**piece)]
+
+
+def test_calls_that_share_an_index_are_told_apart_by_name_and_id() -> None:
+    whole = Accumulator("p", "m")
+    chunks = _told(
+        whole,
+        {"key": 0, "call_id": "a", "name": "first", "fragment": '{"x":'},
+        {"key": 0, "fragment": " 1}"},
+        {"key": 0, "call_id": "b", "name": "second", "fragment": '{"y":'},
+        {"key": 0, "fragment": " 2}"},
+    )
+    whole.finish = FinishReason.TOOL_CALL
+    assert [(call.id, call.name, call.arguments) for call in whole.final().tool_calls] == [
+        ("a", "first", {"x": 1}),
+        ("b", "second", {"y": 2}),
+    ]
+    assert [chunk.delta.tool_call_id for chunk in chunks] == ["a", "a", "b", "b"]
+
+
+def test_a_call_whose_id_changes_without_a_new_name_is_one_call() -> None:
+    whole = Accumulator("p", "m")
+    _told(
+        whole, {"key": 0, "call_id": "a", "name": "first", "fragment": "{"}, {"key": 0, "call_id": "b", "fragment": "}"}
+    )
+    whole.finish = FinishReason.STOP
+    assert [(call.id, call.arguments) for call in whole.final().tool_calls] == [("a", {})]
+
+
+@given(st.lists(st.tuples(st.text(), st.text())))
+def test_the_pieces_of_a_stream_add_up(pieces: list[tuple[str, str]]) -> None:
+    whole = Accumulator("p", "m")
+    chunks = [chunk for text, thinking in pieces for chunk in whole.add(text, thinking)]
+    whole.finish = FinishReason.STOP
+    last = whole.final()
+    assert "".join(chunk.delta.text for chunk in chunks) == last.accumulated_text == "".join(text for text, _ in pieces)
+    assert last.accumulated_thinking == "".join(thinking for _, thinking in pieces)
+    assert not any(chunk.is_final for chunk in chunks)
+    assert all(chunk.delta.text or chunk.delta.thinking for chunk in chunks)
