@@ -24,7 +24,7 @@ class OpenAI(DialectServer):
     provider = "openai"
     path = "/v1/chat/completions"
     takes = frozenset({"temperature", "top_p", "seed", "stop"})
-    extra = ("service_tier", "flex")
+    extra: tuple[str, Any] = ("service_tier", "flex")
     thinking = ""
     """The field of a message that tells the reasoning."""
     usage_unasked = False
