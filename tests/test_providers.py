@@ -22,6 +22,10 @@ DIALECTS = {
     "openrouter": "openai_compatible:OpenRouter",
     "mistral": "openai_compatible:Mistral",
     "anthropic": "anthropic:Anthropic",
+    "ollama": "ollama:Ollama",
+    "huggingface": "huggingface:HuggingFace",
+    "tgi": "huggingface:TGI",
+    "voyage": "voyage:Voyage",
     "google": "google:Google",
 }
 """Name of the case → module of `tests.dialects` and class."""

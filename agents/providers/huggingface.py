@@ -1,0 +1,153 @@
+"""Hugging Face: its Inference API with all providers behind it, or a server of one's own (TGI, vLLM, llama.cpp, TEI).
+
+Both chat as OpenAI does, so OpenAI's SDK carries them: the client of `huggingface_hub` rewrites JSON schemas for custom URLs, looks models up
+with blocking calls, and keeps the line of a stream until it is closed itself. Embeddings of the Inference API are its `feature-extraction`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from ...knowledge.errors import MalformedResponseError, UnsupportedParameterError
+from ...knowledge.vocabulary import (
+    ChatRequest,
+    EmbeddingConfig,
+    EmbeddingResponse,
+    EmbeddingVector,
+    LLMResponse,
+    StreamChunk,
+)
+from . import openai_chat, openai_compatible
+from .http_exchange import HTTPExchange
+from .openai_api import OpenAIAPI
+from .openai_chat import Quirks
+from .wire import Dialect
+
+PROVIDER = "huggingface"
+ROUTER = "https://router.huggingface.co"
+KEY_VARIABLES = ("HF_TOKEN", "HUGGINGFACE_TOKEN")
+
+_COPIES = openai_compatible.DIALECT
+DIALECT = Dialect(
+    overflow=re.compile(rf"{_COPIES.overflow.pattern}|inputs. must have less than", re.IGNORECASE),
+    missing=re.compile(
+        rf"{_COPIES.missing.pattern}|model_not_supported|not supported by (?:any )?provider|repository not found",
+        re.IGNORECASE,
+    ),
+    unsupported=_COPIES.unsupported,
+    exhausted=re.compile(r"monthly included credits|pre-paid credits|exceeded your .*quota", re.IGNORECASE),
+    parameters=_COPIES.parameters,
+)
+
+_EMBED_BATCH = 32  # what a Text Embeddings Inference server takes in one call, unless told otherwise
+
+
+class HuggingFaceProvider:
+    """The Inference API, or one server.
+
+    A model of the Inference API is a repository (`meta-llama/Llama-3.3-70B-Instruct`), with `:groq`, `:cheapest` or the like behind it to
+    choose who serves it.
+
+    :param api_key: `None` reads `HF_TOKEN`, then `HUGGINGFACE_TOKEN`; a server that is not Hugging Face's is not told that one.
+    :param base_url: Of a server of one's own, with or without `/v1`; `None` is the Inference API.
+    :param router: The address of the Inference API.
+    """
+
+    name = PROVIDER
+    capabilities = frozenset({"chat", "stream", "embed", "tools", "schema", "images", "reasoning"})
+
+    def __init__(self, api_key: str | None = None, base_url: str | None = None, *, router: str = ROUTER) -> None:
+        url = (base_url or router).rstrip("/").removesuffix("/v1") + "/v1"
+        self.local = openai_compatible.is_local(url) and base_url is not None
+        variable = next(filter(os.environ.get, KEY_VARIABLES), KEY_VARIABLES[0])
+        if base_url is not None and not _is_hugging_face(url):
+            variable = ""
+        self._form = openai_chat.form(Quirks(max_tokens="max_tokens", strict=False))
+        self._api = OpenAIAPI(PROVIDER, DIALECT, api_key=api_key, base_url=url, key_variable=variable)
+        self._features = None if base_url else _FeatureExtraction(api_key, router)
+
+    async def chat(self, request: ChatRequest) -> LLMResponse:
+        """One answer."""
+        return await self._api.chat(self._form, request)
+
+    def stream(self, request: ChatRequest) -> AsyncIterator[StreamChunk]:
+        """One answer as it is made."""
+        return self._api.stream(self._form, request)
+
+    async def embed(self, config: EmbeddingConfig, model: str) -> EmbeddingResponse:
+        """The vectors of the texts, in their order.
+
+        :raises UnsupportedParameterError: other dimensions were asked for; the Inference API has the model's own only.
+        """
+        if self._features is None:
+            return await self._api.embed(config, model, batch=_EMBED_BATCH)
+        return await self._features.embed(config, model)
+
+    async def models(self) -> list[dict[str, Any]]:
+        """What the endpoint says of its models: of the Inference API, who serves each at which price."""
+        return await self._api.models()
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        await self._api.aclose()
+        if self._features is not None:
+            await self._features.aclose()
+
+
+def _is_hugging_face(url: str) -> bool:
+    """Whether a host is Hugging Face's own, such as that of an Inference Endpoint."""
+    host = f".{urlsplit(url).hostname or ''}"
+    return urlsplit(url).scheme == "https" and host.endswith((".huggingface.co", ".huggingface.cloud", ".hf.space"))
+
+
+class _FeatureExtraction(HTTPExchange):
+    """The `feature-extraction` task of the Inference API."""
+
+    def __init__(self, api_key: str | None, router: str) -> None:
+        super().__init__(PROVIDER, DIALECT, router, api_key, *KEY_VARIABLES)
+
+    def refuse(
+        self, status: int | None, body: Any, headers: Mapping[str, str], model: str = "", wait: float | None = None
+    ) -> Exception:
+        """As `Exchange.refuse`; a model that is being loaded says how long that takes."""
+        found = re.search(rb'"estimated_time":\s*([\d.]+)', body) if isinstance(body, bytes) else None
+        return super().refuse(status, body, headers, model, float(found[1]) if found else wait)
+
+    async def embed(self, config: EmbeddingConfig, model: str) -> EmbeddingResponse:
+        """The vectors of the texts, in their order."""
+        if config.dimensions is not None:
+            raise UnsupportedParameterError(
+                "The Inference API cannot shorten vectors.",
+                "Leave dimensions out.",
+                parameter="dimensions",
+                provider=PROVIDER,
+                model=model,
+            )
+        path = f"/hf-inference/models/{model}/pipeline/feature-extraction"
+        answers: list[list[Any]] = []
+        with self.guarded(model):
+            for first in range(0, len(config.texts), _EMBED_BATCH):
+                texts = config.texts[first : first + _EMBED_BATCH]
+                answer = await self.value(await self.post(path, {**config.extra, "inputs": texts}, model))
+                if not isinstance(answer, list) or len(answer) != len(texts):
+                    raise MalformedResponseError("The answer does not have one vector for each text.", "Try again.")
+                answers.append(answer)
+            told = [features for answer in answers for features in answer]
+            vectors = [
+                EmbeddingVector(index=index, text=text, embedding=_pooled(features))
+                for index, (text, features) in enumerate(zip(config.texts, told, strict=True))
+            ]
+        return EmbeddingResponse(
+            vectors=vectors, model=model, provider=PROVIDER, raw=answers[0] if len(answers) == 1 else answers
+        )
+
+
+def _pooled(features: list[Any]) -> list[float]:
+    """The vector of a text: as it is, or, of a model that gives one for each token (tokens × dimensions), their mean."""
+    if features and isinstance(features[0], list):
+        return [sum(column) / len(features) for column in zip(*features, strict=True)]
+    return features

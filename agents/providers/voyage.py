@@ -1,0 +1,135 @@
+"""Voyage AI: embeddings, and nothing else.
+
+Its SDK opens a connection for every call and imports an imaging library for it; one POST needs neither.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Literal
+
+from ...knowledge.errors import ModelNotAvailableError
+from ...knowledge.vocabulary import (
+    ChatRequest,
+    EmbeddingConfig,
+    EmbeddingResponse,
+    EmbeddingVector,
+    LLMResponse,
+    StreamChunk,
+)
+from .answers import usage
+from .http_exchange import HTTPExchange
+from .wire import Dialect
+
+PROVIDER = "voyage"
+
+DIALECT = Dialect(
+    overflow=re.compile(r"exceeds? (?:the )?(?:maximum )?(?:context length|max allowed tokens)", re.IGNORECASE),
+    missing=re.compile(r"model .* is not supported|unknown model", re.IGNORECASE),
+    unsupported=re.compile(r"argument '?(?P<name>\w+)'? is not supported", re.IGNORECASE),
+    exhausted=re.compile(r"billing|payment method", re.IGNORECASE),
+    parameters={"output_dimension": "dimensions"},
+)
+
+_MOST_TEXTS = 1000
+# The smallest limit among the models is 120,000 tokens a call; a token has at least three bytes but in rare scripts.
+_MOST_BYTES = 3 * 120_000
+
+
+class VoyageProvider:
+    """Voyage AI.
+
+    :param api_key: `None` reads `VOYAGE_API_KEY`.
+    :param base_url: Up to and including `/v1`; `None` is the one the key is for.
+    :param input_type: Whether texts are to be found or to find with; `None` for neither. `EmbeddingConfig.extra` can say it for one call.
+    """
+
+    name = PROVIDER
+    local = False
+    capabilities = frozenset({"embed"})
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        *,
+        input_type: Literal["query", "document"] | None = "document",
+    ) -> None:
+        url = base_url or _home(api_key or os.environ.get("VOYAGE_API_KEY", ""))
+        self._exchange = HTTPExchange(PROVIDER, DIALECT, url, api_key, "VOYAGE_API_KEY")
+        self._input_type = input_type
+
+    async def embed(self, config: EmbeddingConfig, model: str) -> EmbeddingResponse:
+        """The vectors of the texts, in their order; a text longer than the model reads is cut by Voyage."""
+        wanted: dict[str, Any] = {"input_type": self._input_type, **config.extra, "model": model}
+        if config.dimensions is not None:
+            wanted["output_dimension"] = config.dimensions
+        vectors: list[EmbeddingVector] = []
+        answers: list[dict[str, Any]] = []
+        with self._exchange.guarded(model):
+            for texts in _batches(config.texts):
+                data, _ = await self._exchange.fetch(
+                    self._exchange.post("/embeddings", wanted | {"input": texts}, model), model
+                )
+                told = {item["index"]: item["embedding"] for item in data["data"]}
+                vectors += [
+                    EmbeddingVector(index=len(vectors) + place, text=text, embedding=told[place])
+                    for place, text in enumerate(texts)
+                ]
+                answers.append(data)
+        spent = sum((answer.get("usage") or {}).get("total_tokens") or 0 for answer in answers)
+        return EmbeddingResponse(
+            vectors=vectors,
+            model=str(answers[0].get("model") or model),
+            provider=PROVIDER,
+            usage=usage(spent, 0),
+            raw=answers[0] if len(answers) == 1 else answers,
+        )
+
+    async def chat(self, request: ChatRequest) -> LLMResponse:
+        """
+        :raises ModelNotAvailableError: always; Voyage has no chat models.
+        """
+        raise _only_embeds(request)
+
+    async def stream(self, request: ChatRequest) -> AsyncIterator[StreamChunk]:
+        """
+        :raises ModelNotAvailableError: always; Voyage has no chat models.
+        """
+        raise _only_embeds(request)
+        yield  # makes this an async generator, as the protocol asks
+
+    async def models(self) -> list[dict[str, Any]]:
+        """Nothing: Voyage does not say which models it has."""
+        return []
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        await self._exchange.aclose()
+
+
+def _home(key: str) -> str:
+    """Where a key is valid: those of MongoDB Atlas are not Voyage's own."""
+    return "https://ai.mongodb.com/v1" if key.startswith("al-") else "https://api.voyageai.com/v1"
+
+
+def _batches(texts: list[str]) -> Iterator[list[str]]:
+    """The texts in as few calls as the limits allow."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        length = len(text.encode())
+        if batch and (len(batch) == _MOST_TEXTS or size + length > _MOST_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(text)
+        size += length
+    yield batch
+
+
+def _only_embeds(request: ChatRequest) -> ModelNotAvailableError:
+    return ModelNotAvailableError(
+        "Voyage only embeds.", "Chat with another provider.", provider=PROVIDER, model=request.model
+    )
