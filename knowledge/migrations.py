@@ -222,8 +222,8 @@ def templates_and_contexts(db: sqlite_utils.Database) -> None:
     # The terms come from our analyser, a space between them: the tokenizer has nothing left to do but cut there.
     db.execute(
         """CREATE VIRTUAL TABLE context_index USING fts5(
-            terms, content='context_messages', content_rowid='id', detail='column',
-            tokenize="unicode61 remove_diacritics 0 categories 'L* M* N* P* S* Co'"
+            terms, content='context_messages', content_rowid='id',
+            tokenize="unicode61 remove_diacritics 0 categories 'L* M* N* P* S* C*'"
         )"""
     )
     db.execute(
