@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
@@ -29,11 +30,17 @@ from . import structured
 from .discovery import ParameterDiscoveryCache, Policy
 from .dispatch import Call, Dispatcher
 from .providers import Provider
+from .recall import Recall, replayed
 from .requests import chat_request, needs
 from .retry import Retrier, RetryConfig
 from .routes import Routes, Wish
 from .routing import CostAwareRouter, Endpoint, RoutingConfig, TaskRouter
 from .streams import STREAM_BUFFER, buffered
+
+if TYPE_CHECKING:
+    from .caches import ExactMatchCache
+    from .semantic_cache import SemanticCache
+    from .truncation import TokenTruncator
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +70,9 @@ class ModelGateway:
     :param embedders: Who embeds, likewise; without them the endpoints of `chain` that can.
     :param providers: More providers, for tasks and models a call names.
     :param prompt: The system prompt of calls that bring none of their own.
+    :param truncator: Shortens the history of calls that are longer than the model reads.
+    :param exact_cache: Answers what was asked before.
+    :param semantic_cache: Answers what was meant before.
     :param router: Chooses the model of endpoints whose model is `auto`.
     :param tasks: Chooses by the task and component of a call.
     :param routing: What decides between endpoints that could all answer.
@@ -80,6 +90,9 @@ class ModelGateway:
         embedders: Sequence[Endpoint] = (),
         providers: Sequence[Provider] = (),
         prompt: RactoPrompt | None = None,
+        truncator: TokenTruncator | None = None,
+        exact_cache: ExactMatchCache | None = None,
+        semantic_cache: SemanticCache | None = None,
         router: CostAwareRouter | None = None,
         tasks: TaskRouter | None = None,
         routing: RoutingConfig | None = None,
@@ -89,6 +102,10 @@ class ModelGateway:
         stream_buffer: int = STREAM_BUFFER,
     ) -> None:
         self.prompt = prompt
+        self._truncator = truncator
+        cached = exact_cache is not None or semantic_cache is not None
+        self._recall = Recall(exact_cache, semantic_cache) if cached else None
+        self._chain = ", ".join(map(str, chain))
         self.routes = Routes(
             chain,
             embedders=embedders or [each for each in chain if "embed" in each.provider.capabilities],
@@ -111,8 +128,17 @@ class ModelGateway:
         :raises RactoGatewayError: nobody answered; the hint names who was tried.
         """
         question = self._question("chat", config, user, component, task, model)
-        endpoints = self._endpoints(question)
-        return await self._dispatcher.through(question, endpoints, partial(self._answer, question))
+        if self._recall is None:
+            return await self._fresh(question)
+        asked = self._recall.asked(question.request, provider=self._chain, scope=question.wish.model or "")
+        async with self._recall.flight(asked):
+            response = await self._recall.find(asked)
+            if response is None:
+                response = await self._fresh(question)
+                # What a stand-in said is not what the model would say: it is given once and not kept.
+                if not question.fell_back:
+                    await self._recall.keep(asked, response)
+            return response
 
     async def stream(
         self,
@@ -132,6 +158,20 @@ class ModelGateway:
         :raises StreamInterruptedError: it broke after its first words; has the `partial` text.
         """
         question = self._question("stream", config, user, component, task, model)
+        asked = None
+        if self._recall is not None:
+            asked = self._recall.asked(question.request, provider=self._chain, scope=question.wish.model or "")
+            if (hit := await self._recall.find(asked)) is not None:
+                for chunk in replayed(hit):
+                    yield chunk
+                return
+        async with aclosing(self._fresh_stream(question, restart)) as chunks:
+            async for chunk in chunks:
+                if self._recall is not None and asked and chunk.response is not None and not question.fell_back:
+                    await self._recall.keep(asked, chunk.response)
+                yield chunk
+
+    async def _fresh_stream(self, question: _Question, restart: bool) -> AsyncGenerator[StreamChunk, None]:
         endpoints = self._endpoints(question)
         for left in range(self._retrier.config.max_attempts - 1 if restart else 0, -1, -1):
             opened = await self._dispatcher.through(question, endpoints, partial(self._open, question))
@@ -146,6 +186,10 @@ class ModelGateway:
                 if not (left and error.transient and self._retrier.clock() < question.until):
                     raise _interrupted(error, text) from error
                 question.warnings.append(f"The stream of {opened.endpoint} broke ({error.code}) and began anew.")
+
+    async def _fresh(self, question: _Question) -> LLMResponse:
+        endpoints = self._endpoints(question)
+        return await self._dispatcher.through(question, endpoints, partial(self._answer, question))
 
     async def embed(
         self, config: EmbeddingConfig, *, user: str = "", component: str = "", task: str = ""
@@ -178,8 +222,16 @@ class ModelGateway:
         wish = Wish(operation, config.user_message, model, task, component)
         if (route := self.routes.route(wish)) is not None:
             options = {"temperature": route.options.temperature, "max_tokens": route.options.max_tokens}
-            unset = {key: value for key, value in options.items() if value and key not in config.model_fields_set}
+            unset = {
+                key: value for key, value in options.items() if value is not None and key not in config.model_fields_set
+            }
             config = config.model_copy(update=unset) if unset else config
+        warnings = []
+        if self._truncator is not None:
+            turns = len(config.history)
+            config = self._fitted(config, self.routes.models(wish))
+            if left_out := turns - len(config.history):
+                warnings.append(f"{left_out} earlier turns were left out: the conversation is longer than is read.")
         request = chat_request(config, self.prompt, self.routes.models(wish)[0])
         wish = replace(wish, needs=needs(request) | {operation})
         shape = structured.model_of(config, config.prompt or self.prompt)
@@ -189,11 +241,29 @@ class ModelGateway:
             user,
             component,
             task,
+            warnings=warnings,
             config=config,
             request=request,
             wish=wish,
             shape=shape,
         )
+
+    def _fitted(self, config: ChatConfig, models: Sequence[str]) -> ChatConfig:
+        """The call, short enough for each of `models`."""
+        assert self._truncator is not None
+        if config.prompt is None and self.prompt is not None:
+            config = config.model_copy(update={"prompt": self.prompt})  # it counts too
+        for model in models:
+            config = self._truncator.truncate(config, model)
+        return config
+
+    def _request(self, question: _Question, endpoint: Endpoint) -> ChatRequest:
+        """The request for one endpoint; a stand-in may read less than the model that was meant."""
+        if self._truncator is not None and endpoint.model != question.request.model:
+            fitted = self._fitted(question.config, [endpoint.model])
+            if len(fitted.history) < len(question.config.history):
+                return chat_request(fitted, self.prompt, endpoint.model)
+        return replace(question.request, model=endpoint.model)
 
     def _endpoints(self, question: _Question) -> list[Endpoint]:
         endpoints, why = self.routes.choose(question.wish, self._price)
@@ -205,7 +275,7 @@ class ModelGateway:
 
     async def _answer(self, question: _Question, endpoint: Endpoint) -> LLMResponse:
         """The answer of one endpoint, in its shape."""
-        request = replace(question.request, model=endpoint.model)
+        request = self._request(question, endpoint)
         response = await self._ask(question, endpoint, request)
         return self._finished(question, endpoint, await self._shaped(question, endpoint, request, response))
 
@@ -242,7 +312,7 @@ class ModelGateway:
 
     async def _open(self, question: _Question, endpoint: Endpoint) -> _Opened:
         """The stream of one endpoint, once its first words are there."""
-        request = replace(question.request, model=endpoint.model)
+        request = self._request(question, endpoint)
         first, rest = await self._dispatcher.send(question, endpoint, request, partial(self._begin, endpoint))
         return _Opened(endpoint, request, first, rest)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, ClassVar, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
 from pydantic import BaseModel
 
@@ -16,14 +16,25 @@ from .providers import make
 from .requests import require_prompt
 from .retry import RetryConfig
 from .routing import CostAwareRouter, Endpoint
-from .toolbox import ToolRegistry
+
+if TYPE_CHECKING:
+    from .caches import ExactMatchCache
+    from .semantic_cache import SemanticCache
+    from .toolbox import ToolRegistry
+    from .truncation import TokenTruncator
 
 
 class Stages(TypedDict, total=False):
     """What may stand around the calls of a kit; each is off unless it is given."""
 
+    exact_cache: ExactMatchCache | None
+    """Answers what was asked before."""
+    semantic_cache: SemanticCache | None
+    """Answers what was meant before."""
     router: CostAwareRouter | None
     """Chooses the model when it is `auto`."""
+    truncator: TokenTruncator | None
+    """Shortens the history of calls that are longer than the model reads."""
     retry: RetryConfig | None
     """How to try again, instead of the defaults."""
 
@@ -47,6 +58,8 @@ class ChatKit:
         provider = make(self.provider, **options)
         self.model = model
         self.default_prompt = default_prompt
+        self.exact_cache = stages.get("exact_cache")
+        self.semantic_cache = stages.get("semantic_cache")
         self.gateway = ModelGateway(
             chain=[Endpoint(provider, model)],
             embedders=[Endpoint(provider, embedding_model)] if embedding_model else [],
