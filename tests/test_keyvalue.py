@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -399,7 +398,8 @@ async def test_sqlite_keys_outlast_a_process_that_was_killed(tmp_path: Path) -> 
         "asyncio.run(main())\n"
     )
     path = tmp_path / "racto.db"
-    killed = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program, path], check=False, timeout=60)
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", program, path)
+    await asyncio.wait_for(killed.wait(), 60)
     assert killed.returncode == -signal.SIGKILL
     database = Database(path)
     store = SQLiteKeyValue(database, namespace="t")
