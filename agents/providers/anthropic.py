@@ -61,9 +61,13 @@ class AnthropicProvider:
             api_key=self._exchange.needed_key(), base_url=self._base_url, max_retries=0, open_telemetry=False
         )
 
+    async def _client(self, model: str = "") -> AsyncAnthropic:
+        with self._exchange.guarded(model):
+            return await self._clients.get()
+
     async def chat(self, request: ChatRequest) -> LLMResponse:
         """One answer."""
-        client = await self._clients.get()
+        client = await self._client(request.model)
         sent = body(request)
         with self._exchange.guarded(request.model):
             data, headers = await self._exchange.fetch(_post(client, sent, request), request.model, request.timeout)
@@ -71,7 +75,7 @@ class AnthropicProvider:
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[StreamChunk]:
         """One answer as it is made."""
-        client = await self._clients.get()
+        client = await self._client(request.model)
         sent = {**body(request), "stream": True}
         async with aclosing(
             self._exchange.stream(request, lambda: _post(client, sent, request), AnthropicTurn())
@@ -92,7 +96,7 @@ class AnthropicProvider:
 
     async def models(self) -> list[dict[str, Any]]:
         """What Anthropic says of its models: limits, capabilities, dates of their lives."""
-        client = await self._clients.get()
+        client = await self._client()
         listed: list[dict[str, Any]] = []
         query: dict[str, Any] = {"limit": 1000}
         with self._exchange.guarded():

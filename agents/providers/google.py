@@ -58,7 +58,7 @@ _SECONDS = 600.0
 _EMBED_BATCH = 100
 """Texts one call of `batchEmbedContents` takes."""
 
-_NAME = re.compile(r"(?:(?:models|tunedModels)/)?[\w.:@-]+")
+_NAME = re.compile(r"(?:(?:models|tunedModels)/)?[\w.-]+")
 
 
 class GoogleProvider:
@@ -80,9 +80,13 @@ class GoogleProvider:
     def _make(self) -> _Line:
         return _Line(self._exchange, self._base_url)
 
+    async def _line(self, model: str = "") -> _Line:
+        with self._exchange.guarded(model):
+            return await self._clients.get()
+
     async def chat(self, request: ChatRequest) -> LLMResponse:
         """One answer."""
-        line = await self._clients.get()
+        line = await self._line(request.model)
         sent = body(request)
         with self._exchange.guarded(request.model):
             path = _path(request.model, "generateContent")
@@ -95,7 +99,7 @@ class GoogleProvider:
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[StreamChunk]:
         """One answer as it is made."""
-        line = await self._clients.get()
+        line = await self._line(request.model)
         sent = body(request)
         path = _path(request.model, "streamGenerateContent?alt=sse")
         async with aclosing(
@@ -111,7 +115,7 @@ class GoogleProvider:
 
     async def embed(self, config: EmbeddingConfig, model: str) -> EmbeddingResponse:
         """The vectors of the texts, in their order; `task_type` and `title` may be in `extra`."""
-        line = await self._clients.get()
+        line = await self._line(model)
         path, name = _path(model, "batchEmbedContents"), _path(model)
         wanted = {**config.extra, "model": name}
         if config.dimensions is not None:
@@ -139,7 +143,7 @@ class GoogleProvider:
 
     async def models(self) -> list[dict[str, Any]]:
         """What Google says of its models: limits, what each can do."""
-        line = await self._clients.get()
+        line = await self._line()
         listed: list[dict[str, Any]] = []
         page = "models?pageSize=1000"
         with self._exchange.guarded():

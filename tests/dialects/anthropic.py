@@ -27,6 +27,7 @@ _STOPPED = {
     "tools-and-text": "tool_use",
     "broken-arguments": "tool_use",
     "cut-arguments": "max_tokens",
+    "cut-before-arguments": "max_tokens",
     "length": "max_tokens",
     "refusal": "refusal",
     "content-filter": "refusal",
@@ -84,6 +85,9 @@ class Anthropic(DialectServer):
             )
         elif scenario in _REFUSED:
             await line.json(_error("invalid_request_error", _REFUSED[scenario]), status=400)
+        elif scenario == "refuse-with":  # the user's own words
+            message = request.body["messages"][-1]["content"]
+            await line.json(_error("invalid_request_error", message), status=400)
         elif scenario == "exhausted":
             wrong = _error(
                 "rate_limit_error", "This organization has crossed the monthly API usage threshold of its tier."
@@ -205,8 +209,9 @@ def _content(scenario: str) -> list[dict[str, Any]]:
         ]
     if scenario == "broken-arguments":
         blocks.append({"type": "tool_use", "id": "toolu_0", "name": "get_weather", "input": '{"city": "Par'})
-    if scenario == "cut-arguments":  # what there was of the input, made whole
+    if scenario in ("cut-arguments", "cut-before-arguments"):  # what there was of the input, made whole
         blocks.append({"type": "tool_use", "id": "toolu_0", "name": "get_weather", "input": {"city": "Par"}})
+        blocks = blocks[-1:]
     return blocks
 
 
@@ -270,6 +275,8 @@ def _deltas(scenario: str, block: dict[str, Any]) -> list[dict[str, Any]]:
         text = given if isinstance(given, str) else json.dumps(given) if given else ""
         if scenario == "cut-arguments":
             text = text[:-2]
+        elif scenario == "cut-before-arguments":
+            text = ""
         return [{"type": "input_json_delta", "partial_json": text[at : at + 5]} for at in range(0, len(text) or 1, 5)]
     return []
 

@@ -22,10 +22,6 @@ _STATUS = {
 _REFUSED = {
     "overflow": "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
     "unsupported-parameter": "Invalid JSON payload received. Unknown name \"temperature\" at 'generation_config': Cannot find field.",
-    "penalty": "Penalty is not enabled for models/penalty",
-    "thinking-level": "Thinking level is not supported for this model.",
-    "no-budget": "Budget 0 is invalid. This model only works in thinking mode.",
-    "bad-key": "API key not valid. Please pass a valid API key.",
 }
 _FINISHED = {
     "length": "MAX_TOKENS",
@@ -118,6 +114,9 @@ class Google(DialectServer):
             await line.json(_error(400, message), status=400)
         elif scenario in _REFUSED:
             await line.json(_error(400, _REFUSED[scenario]), status=400)
+        elif scenario == "refuse-with":  # the user's own words
+            message = request.body["contents"][-1]["parts"][-1]["text"]
+            await line.json(_error(400, message), status=400)
         elif scenario == "exhausted":
             await line.json(_error(429, "Your prepayment credits are depleted."), status=429)
         elif scenario == "error-in-200":
@@ -222,6 +221,8 @@ def _embeddings(request: Received) -> dict[str, Any]:
         {"values": dialects.vector_of(text)[: one.get("outputDimensionality")]}
         for text, one in zip(given, asked, strict=True)
     ]
+    if model == "models/short":
+        vectors.pop()
     return {"embeddings": vectors, "usageMetadata": {"promptTokenCount": sum(map(len, given))}}
 
 
@@ -234,7 +235,7 @@ def _parts(scenario: str) -> list[dict[str, Any]]:
             {"text": dialects.THINKING[:half], "thought": True},
             {"text": dialects.THINKING[half:], "thought": True},
         ]
-    if scenario not in ("signed", "picture", "broken-arguments"):
+    if scenario not in ("signed", "picture", "broken-arguments", "blocked"):
         parts += [{"text": piece} for piece in texts(scenario)]
     if scenario in ("tools", "tools-and-text", "signed", "no-ids"):
         parts += [
