@@ -156,7 +156,7 @@ class Exchange:
                         for chunk in turn.feed(event, whole):
                             yield chunk
                         if turn.done:
-                            await _drain(texts)
+                            await drain(texts)
                             break
             finally:
                 await response.aclose()
@@ -187,7 +187,7 @@ class Exchange:
         return response
 
 
-async def _drain(texts: AsyncIterator[str]) -> None:
+async def drain(texts: AsyncIterator[Any]) -> None:
     """Read on to the end, so that the line can carry the next call; a server that does not end it is not waited for."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_DRAIN_SECONDS):

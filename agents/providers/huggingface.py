@@ -6,24 +6,20 @@ with blocking calls, and keeps the line of a stream until it is closed itself. E
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from ...knowledge.errors import MalformedResponseError, UnsupportedParameterError
 from ...knowledge.vocabulary import (
-    ChatRequest,
     EmbeddingConfig,
     EmbeddingResponse,
     EmbeddingVector,
-    LLMResponse,
-    StreamChunk,
 )
 from . import openai_chat, openai_compatible
 from .http_exchange import HTTPExchange
-from .openai_api import OpenAIAPI
+from .openai_api import OpenAIEndpoint
 from .openai_chat import Quirks
 from .wire import Dialect
 
@@ -46,7 +42,7 @@ DIALECT = Dialect(
 _EMBED_BATCH = 32  # what a Text Embeddings Inference server takes in one call, unless told otherwise
 
 
-class HuggingFaceProvider:
+class HuggingFaceProvider(OpenAIEndpoint):
     """The Inference API, or one server.
 
     A model of the Inference API is a repository (`meta-llama/Llama-3.3-70B-Instruct`), with `:groq`, `:cheapest` or the like behind it to
@@ -57,26 +53,15 @@ class HuggingFaceProvider:
     :param router: The address of the Inference API.
     """
 
-    name = PROVIDER
     capabilities = frozenset({"chat", "stream", "embed", "tools", "schema", "images", "reasoning"})
 
     def __init__(self, api_key: str | None = None, base_url: str | None = None, *, router: str = ROUTER) -> None:
         url = (base_url or router).rstrip("/").removesuffix("/v1") + "/v1"
         self.local = openai_compatible.is_local(url) and base_url is not None
-        variable = next(filter(os.environ.get, KEY_VARIABLES), KEY_VARIABLES[0])
-        if base_url is not None and not _is_hugging_face(url):
-            variable = ""
-        self._form = openai_chat.form(Quirks(max_tokens="max_tokens", strict=False))
-        self._api = OpenAIAPI(PROVIDER, DIALECT, api_key=api_key, base_url=url, key_variable=variable)
+        form = openai_chat.form(Quirks(max_tokens="max_tokens", strict=False))
+        keys = KEY_VARIABLES if base_url is None or _is_hugging_face(url) else ()
+        super().__init__(PROVIDER, DIALECT, form, *keys, api_key=api_key, base_url=url, batch=_EMBED_BATCH)
         self._features = None if base_url else _FeatureExtraction(api_key, router)
-
-    async def chat(self, request: ChatRequest) -> LLMResponse:
-        """One answer."""
-        return await self._api.chat(self._form, request)
-
-    def stream(self, request: ChatRequest) -> AsyncIterator[StreamChunk]:
-        """One answer as it is made."""
-        return self._api.stream(self._form, request)
 
     async def embed(self, config: EmbeddingConfig, model: str) -> EmbeddingResponse:
         """The vectors of the texts, in their order.
@@ -84,16 +69,12 @@ class HuggingFaceProvider:
         :raises UnsupportedParameterError: other dimensions were asked for; the Inference API has the model's own only.
         """
         if self._features is None:
-            return await self._api.embed(config, model, batch=_EMBED_BATCH)
+            return await super().embed(config, model)
         return await self._features.embed(config, model)
-
-    async def models(self) -> list[dict[str, Any]]:
-        """What the endpoint says of its models: of the Inference API, who serves each at which price."""
-        return await self._api.models()
 
     async def aclose(self) -> None:
         """Close what is open."""
-        await self._api.aclose()
+        await super().aclose()
         if self._features is not None:
             await self._features.aclose()
 

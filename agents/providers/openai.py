@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from typing import Any, Literal
+from typing import Literal
 
-from ...knowledge.vocabulary import ChatRequest, EmbeddingConfig, EmbeddingResponse, LLMResponse, StreamChunk
 from . import openai_chat, openai_responses
-from .openai_api import OpenAIAPI
+from .openai_api import OpenAIEndpoint
 from .wire import Dialect
 
 DIALECT = Dialect(
@@ -34,10 +32,10 @@ DIALECT = Dialect(
     },
 )
 
-_EMBED_BATCH = 2048
+_EMBED_BATCH = 2048  # what one call may carry
 
 
-class OpenAIProvider:
+class OpenAIProvider(OpenAIEndpoint):
     """OpenAI, or a proxy or Azure resource that speaks exactly as it does.
 
     :param api_key: `None` reads `OPENAI_API_KEY` at the first call.
@@ -45,32 +43,13 @@ class OpenAIProvider:
     :param api: `chat` for chat completions, `responses` for the Responses API.
     """
 
-    name = "openai"
     local = False
     capabilities = frozenset({"chat", "stream", "embed", "tools", "schema", "images", "documents", "reasoning"})
 
     def __init__(
         self, api_key: str | None = None, base_url: str | None = None, *, api: Literal["chat", "responses"] = "chat"
     ) -> None:
-        self._api = OpenAIAPI(self.name, DIALECT, api_key=api_key, base_url=base_url, key_variable="OPENAI_API_KEY")
-        self._form = openai_chat.form(openai_chat.Quirks()) if api == "chat" else openai_responses.FORM
-
-    async def chat(self, request: ChatRequest) -> LLMResponse:
-        """One answer."""
-        return await self._api.chat(self._form, request)
-
-    def stream(self, request: ChatRequest) -> AsyncIterator[StreamChunk]:
-        """One answer as it is made."""
-        return self._api.stream(self._form, request)
-
-    async def embed(self, config: EmbeddingConfig, model: str) -> EmbeddingResponse:
-        """The vectors of the texts, in their order."""
-        return await self._api.embed(config, model, batch=_EMBED_BATCH)
-
-    async def models(self) -> list[dict[str, Any]]:
-        """What OpenAI says of the models the key may use."""
-        return await self._api.models()
-
-    async def aclose(self) -> None:
-        """Close what is open."""
-        await self._api.aclose()
+        form = openai_responses.FORM if api == "responses" else openai_chat.form(openai_chat.Quirks())
+        super().__init__(
+            "openai", DIALECT, form, "OPENAI_API_KEY", api_key=api_key, base_url=base_url, batch=_EMBED_BATCH
+        )

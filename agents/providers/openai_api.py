@@ -1,16 +1,12 @@
-"""The line to OpenAI, and to every server that copied its API: the SDK carries the bytes, requests and answers are ours."""
+"""What providers share that speak OpenAI's HTTP: its SDK carries the bytes, requests and answers are ours."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from ...knowledge.errors import MalformedResponseError, RactoGatewayAuthError
 from ...knowledge.vocabulary import (
     ChatRequest,
     EmbeddingConfig,
@@ -20,9 +16,11 @@ from ...knowledge.vocabulary import (
     StreamChunk,
 )
 from .answers import Accumulator, usage
-from .wire import Dialect, PerLoop, api_error, events, guarded, paced, request_id
+from .exchange import Exchange, Response, drain
+from .wire import Dialect, PerLoop, events, request_id
 
 if TYPE_CHECKING:
+    from httpx2 import Response as HTTPResponse
     from openai import AsyncOpenAI
 
 
@@ -41,119 +39,68 @@ class Form:
     feed: Callable[[dict[str, Any], Accumulator], Iterator[StreamChunk]]
 
 
-_DRAIN_SECONDS = 0.1
+class OpenAIEndpoint:
+    """One endpoint that speaks OpenAI's HTTP: all of a `Provider` but what tells it from the others.
 
-
-class OpenAIAPI:
-    """One endpoint that speaks OpenAI's HTTP.
-
-    :param provider: Whose name errors carry.
-    :param api_key: The key; `None` reads `key_variable` from the environment at the first call.
+    :param form: How it chats.
+    :param api_key: The key; `None` reads the first of `key_variables` that is set, when a client is made.
     :param base_url: Up to and including `/v1`; `None` is OpenAI itself, or `OPENAI_BASE_URL`.
-    :param key_variable: The environment variable of the key; "" when none is needed.
-    :param headers: Sent with every call.
-    :param query: Added to every URL.
+    :param key_variables: Environment variables of the key; none when a key is not needed.
+    :param batch: How many texts one call of `/embeddings` may carry.
     """
 
     def __init__(
         self,
-        provider: str,
+        name: str,
         dialect: Dialect,
-        *,
+        form: Form,
+        *key_variables: str,
         api_key: str | None,
         base_url: str | None,
-        key_variable: str,
-        headers: Mapping[str, str] | None = None,
-        query: Mapping[str, str] | None = None,
+        batch: int,
     ) -> None:
-        self.provider = provider
-        self.dialect = dialect
-        self.base_url = base_url
-        self.key_variable = key_variable
-        self._given_key = api_key
-        self._headers = headers
-        self._query = query
+        self.name = name
+        self._form = form
+        self._base_url = base_url
+        self._batch = batch
+        self._needs_key = bool(key_variables)
+        self._exchange = _OpenAIExchange(name, dialect, api_key, *key_variables)
         self._clients: PerLoop[AsyncOpenAI] = PerLoop("openai", self._make, lambda client: client.close())
-
-    @property
-    def key(self) -> str:
-        """The key calls are made with; "" for none."""
-        return self._given_key or (os.environ.get(self.key_variable, "") if self.key_variable else "")
 
     def _make(self) -> AsyncOpenAI:
         from openai import AsyncOpenAI
 
-        if not self.key and self.key_variable:
-            raise RactoGatewayAuthError(
-                f"There is no API key for {self.provider}.",
-                f"Set {self.key_variable}, or pass api_key.",
-                provider=self.provider,
-            )
-        return AsyncOpenAI(
-            # The SDK wants some key even where the server wants none.
-            api_key=self.key or "none",
-            base_url=self.base_url,
-            max_retries=0,
-            default_headers=self._headers,
-            default_query=self._query,
+        # The SDK wants some key even where the server wants none.
+        key = self._exchange.needed_key() if self._needs_key else self._exchange.key or "none"
+        return AsyncOpenAI(api_key=key, base_url=self._base_url, max_retries=0)
+
+    async def chat(self, request: ChatRequest) -> LLMResponse:
+        """One answer."""
+        body = self._form.body(request, False)
+        with self._exchange.guarded(request.model):
+            sent = self._post(self._form.path, body, request.timeout)
+            data, headers = await self._exchange.fetch(sent, request.model, request.timeout)
+            return self._form.read(data, self.name, request.model, request_id(headers))
+
+    def stream(self, request: ChatRequest) -> AsyncIterator[StreamChunk]:
+        """One answer as it is made."""
+        body = self._form.body(request, True)
+        return self._exchange.stream(
+            request, lambda: self._open(body, request.timeout), _Turn(self._form.feed), _until_done
         )
 
-    async def chat(self, form: Form, request: ChatRequest) -> LLMResponse:
-        """One answer."""
-        body = form.body(request, False)
-        with self._guarded(request.model):
-            data, headers = await self._post(form.path, body, request.model, request.timeout)
-            return form.read(data, self.provider, request.model, request_id(headers))
-
-    async def stream(self, form: Form, request: ChatRequest) -> AsyncIterator[StreamChunk]:
-        """One answer as it is made."""
-        body = form.body(request, True)
-        whole = Accumulator(self.provider, request.model)
-        with self._guarded(request.model):
-            client = await self._clients.get()
-            from openai import AsyncStream
-
-            async with asyncio.timeout(request.timeout):
-                sent = await client.post(
-                    form.path,
-                    cast_to=object,
-                    body=body,
-                    options=_options(request.timeout),
-                    stream=True,
-                    stream_cls=AsyncStream[object],
-                )
-            response = sent.response
-            whole.request_id = request_id(response.headers)
-            try:
-                async with aclosing(
-                    cast("AsyncGenerator[tuple[str, str], None]", paced(events(response), request.timeout))
-                ) as told:
-                    async for _, data in told:
-                        if data == "[DONE]":
-                            await _drain(told)
-                            break
-                        event = self._object(data, request.model, response.headers)
-                        whole.events.append(event)
-                        for chunk in form.feed(event, whole):
-                            yield chunk
-            finally:
-                await response.aclose()
-            yield whole.final()
-
-    async def embed(self, config: EmbeddingConfig, model: str, *, batch: int) -> EmbeddingResponse:
-        """The vectors of the texts, in their order.
-
-        :param batch: How many texts one call may carry.
-        """
+    async def embed(self, config: EmbeddingConfig, model: str) -> EmbeddingResponse:
+        """The vectors of the texts, in their order."""
         wanted: dict[str, Any] = {"model": model, "encoding_format": "float"}
         if config.dimensions is not None:
             wanted["dimensions"] = config.dimensions
         vectors: list[EmbeddingVector] = []
         answers: list[dict[str, Any]] = []
-        with self._guarded(model):
-            for first in range(0, len(config.texts), batch):
-                texts = config.texts[first : first + batch]
-                data, _ = await self._post("/embeddings", {**config.extra, **wanted, "input": texts}, model, None)
+        with self._exchange.guarded(model):
+            for first in range(0, len(config.texts), self._batch):
+                texts = config.texts[first : first + self._batch]
+                sent = self._post("/embeddings", {**config.extra, **wanted, "input": texts})
+                data, _ = await self._exchange.fetch(sent, model)
                 told = {item.get("index", place): item["embedding"] for place, item in enumerate(data["data"])}
                 vectors += [
                     EmbeddingVector(index=first + place, text=text, embedding=told[place])
@@ -164,64 +111,80 @@ class OpenAIAPI:
         return EmbeddingResponse(
             vectors=vectors,
             model=str(answers[0].get("model") or model),
-            provider=self.provider,
+            provider=self.name,
             usage=usage(sum(count.get("prompt_tokens") or 0 for count in counts), 0) if any(counts) else {},
             raw=answers[0] if len(answers) == 1 else answers,
         )
 
     async def models(self) -> list[dict[str, Any]]:
         """What the endpoint says of its models."""
-        with self._guarded():
-            client = await self._clients.get()
-            import httpx2
-
-            response = await client.get("/models", cast_to=httpx2.Response)
-            return [
-                {**entry, "id": str(entry["id"])}
-                for entry in self._object(response.content, "", response.headers)["data"]
-            ]
+        with self._exchange.guarded():
+            data, _ = await self._exchange.fetch(self._get("/models"))
+            return [{**entry, "id": str(entry["id"])} for entry in data["data"]]
 
     async def aclose(self) -> None:
-        """Close the running loop's client."""
+        """Close what is open."""
         await self._clients.aclose()
 
-    def _guarded(self, model: str = "") -> AbstractContextManager[None]:
-        return guarded(self.provider, model, dialect=self.dialect, secret=self.key)
-
-    async def _post(
-        self, path: str, body: dict[str, Any], model: str, seconds: float | None
-    ) -> tuple[dict[str, Any], Mapping[str, str]]:
+    async def _get(self, path: str) -> Response:
         client = await self._clients.get()
         import httpx2
 
-        async with asyncio.timeout(seconds):
-            response = await client.post(path, cast_to=httpx2.Response, body=body, options=_options(seconds))
-        return self._object(response.content, model, response.headers), response.headers
+        return await client.get(path, cast_to=httpx2.Response)
 
-    def _object(self, text: str | bytes, model: str, headers: Mapping[str, str]) -> dict[str, Any]:
-        """The JSON object a text is.
+    async def _post(self, path: str, body: dict[str, Any], seconds: float | None = None) -> Response:
+        client = await self._clients.get()
+        import httpx2
 
-        :raises RactoGatewayAPIError: it is an error, though the status was 200.
-        """
-        data = json.loads(text)
-        if not isinstance(data, dict):
-            raise MalformedResponseError(f"The answer of {self.provider} is not a JSON object.", "Try again.")
-        within = data.get("response")  # the event of a response that failed
-        failed = within if isinstance(within, dict) and within.get("error") else data
-        if failed.get("error") or "error" in (data.get("object"), data.get("type")):
-            raise api_error(
-                None, failed, headers, provider=self.provider, model=model, dialect=self.dialect, secret=self.key
-            )
+        return await client.post(path, cast_to=httpx2.Response, body=body, options=_options(seconds))
+
+    async def _open(self, body: dict[str, Any], seconds: float | None) -> HTTPResponse:
+        """The response of a stream, its body not yet read."""
+        client = await self._clients.get()
+        from openai import AsyncStream
+
+        stream = await client.post(
+            self._form.path,
+            cast_to=object,
+            body=body,
+            options=_options(seconds),
+            stream=True,
+            stream_cls=AsyncStream[object],
+        )
+        return stream.response
+
+
+class _OpenAIExchange(Exchange):
+    """Errors inside answers, wherever OpenAI and its copies put them."""
+
+    def object(self, text: str | bytes, headers: Mapping[str, str], model: str = "") -> dict[str, Any]:
+        """As `Exchange.object`."""
+        data = super().object(text, headers, model)
+        failed = data.get("response")  # the last event of a response that failed
+        if isinstance(failed, dict) and failed.get("error"):
+            raise self.refuse(None, failed, headers, model)
+        if "error" in (data.get("object"), data.get("type")):
+            raise self.refuse(None, data, headers, model)
         return data
+
+
+@dataclass(slots=True)
+class _Turn:
+    """The `Turn` of a form: its end is that of the body, or `[DONE]`."""
+
+    feed: Callable[[dict[str, Any], Accumulator], Iterator[StreamChunk]]
+    done: bool = False
+
+
+async def _until_done(response: Response) -> AsyncGenerator[str, None]:
+    """The data of every event before `[DONE]`."""
+    async with aclosing(cast("AsyncGenerator[tuple[str, str], None]", events(response))) as told:
+        async for _, data in told:
+            if data == "[DONE]":
+                await drain(told)
+                return
+            yield data
 
 
 def _options(seconds: float | None) -> Any:
     return {} if seconds is None else {"timeout": seconds}
-
-
-async def _drain(told: AsyncIterator[Any]) -> None:
-    """Read on to the end, so that the line can carry the next call; a server that does not end it is not waited for."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            async for _ in told:
-                pass

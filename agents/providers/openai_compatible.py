@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from ...knowledge.errors import ConfigError, unknown_name
-from ...knowledge.vocabulary import ChatRequest, EmbeddingConfig, EmbeddingResponse, LLMResponse, StreamChunk
 from . import openai_chat
-from .openai_api import OpenAIAPI
+from .openai_api import OpenAIEndpoint
 from .openai_chat import Quirks
 from .wire import Dialect
 
@@ -76,7 +73,7 @@ SERVERS = {
 _EMBED_BATCH = 256
 
 
-class OpenAICompatibleProvider:
+class OpenAICompatibleProvider(OpenAIEndpoint):
     """One server that speaks OpenAI's chat completions.
 
     :param base_url: Up to and including `/v1`; `None` is where such a server usually is.
@@ -95,33 +92,19 @@ class OpenAICompatibleProvider:
                 "An OpenAI-compatible server has no address of its own.",
                 "Give base_url, e.g. http://localhost:8000/v1.",
             )
-        self.name = server if kind.key_variable else "openai_compatible"
         self.local = is_local(url)
         self.capabilities = frozenset({"chat", "stream", "embed", "tools", "schema", "images", "reasoning"}) | (
             {"documents"} if kind.documents else set()
         )
-        self._form = openai_chat.form(kind.quirks)
-        self._api = OpenAIAPI(self.name, DIALECT, api_key=api_key, base_url=url, key_variable=kind.key_variable)
-
-    async def chat(self, request: ChatRequest) -> LLMResponse:
-        """One answer."""
-        return await self._api.chat(self._form, request)
-
-    def stream(self, request: ChatRequest) -> AsyncIterator[StreamChunk]:
-        """One answer as it is made."""
-        return self._api.stream(self._form, request)
-
-    async def embed(self, config: EmbeddingConfig, model: str) -> EmbeddingResponse:
-        """The vectors of the texts, in their order."""
-        return await self._api.embed(config, model, batch=_EMBED_BATCH)
-
-    async def models(self) -> list[dict[str, Any]]:
-        """What the server says of its models."""
-        return await self._api.models()
-
-    async def aclose(self) -> None:
-        """Close what is open."""
-        await self._api.aclose()
+        super().__init__(
+            server if kind.key_variable else "openai_compatible",
+            DIALECT,
+            openai_chat.form(kind.quirks),
+            *filter(None, [kind.key_variable]),
+            api_key=api_key,
+            base_url=url,
+            batch=_EMBED_BATCH,
+        )
 
 
 def is_local(url: str) -> bool:
