@@ -408,7 +408,8 @@ def test_an_empty_stream_is_no_answer() -> None:
     class Silent(Model):
         async def stream(self, request: ChatRequest) -> AsyncIterator[StreamChunk]:
             self.requests.append(request)
-            for chunk in ():
+            nothing: list[StreamChunk] = []
+            for chunk in nothing:
                 yield chunk
 
     one = Silent("one")

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 import racto
@@ -24,6 +24,7 @@ from racto.agents.kits import (
     OllamaDeveloperKit,
     OpenAIDeveloperKit,
     OpenAILLMKit,
+    Stages,
 )
 from racto.agents.providers.simulated import SimulatedProvider
 from racto.agents.routing import CostAwareRouter, RoutingTier
@@ -87,8 +88,14 @@ class SimulatedKit(EmbeddingKit):
 
     provider = "simulated"
 
-    def __init__(self, script: Iterable[Any] = (), prompt: RactoPrompt | None = PROMPT, **stages: Any) -> None:
-        super().__init__(stages.pop("model", "m"), prompt, stages, "e", script=script)
+    def __init__(
+        self,
+        script: Iterable[Any] = (),
+        prompt: RactoPrompt | None = PROMPT,
+        model: str = "m",
+        **stages: Unpack[Stages],
+    ) -> None:
+        super().__init__(model, prompt, stages, "e", script=script)
 
 
 @pytest.mark.parametrize("name", KITS)
@@ -254,7 +261,7 @@ def test_the_adapters_are_where_the_specification_says(made: type[BaseLLMAdapter
     vendor = made.__name__.removesuffix("LLMKit").lower()
     assert getattr(import_module("racto.adapters"), made.__name__) is made
     assert getattr(import_module(f"racto.adapters.{vendor}_kit"), made.__name__) is made
-    built = made(model="some-model", api_key="a-key")  # type: ignore[call-arg]  # each adapter has its own constructor
+    built = made(model="some-model", api_key="a-key")
     assert built.model == "some-model"
     assert built.provider.name == vendor
 

@@ -277,9 +277,12 @@ def test_the_average_latency_weighs_the_newest_call_by_its_weight() -> None:
 def test_latencies_of_many_threads_are_all_taken_in() -> None:
     tracker = LatencyTracker(weight=0.5)
     endpoint = Endpoint(provider("a"), "m")
-    threads = [
-        threading.Thread(target=lambda: [tracker.observe(endpoint, "chat", 2.0) for _ in range(500)]) for _ in range(8)
-    ]
+
+    def measure() -> None:
+        for _ in range(500):
+            tracker.observe(endpoint, "chat", 2.0)
+
+    threads = [threading.Thread(target=measure) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
