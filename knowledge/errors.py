@@ -237,12 +237,19 @@ class RactoGatewayAPIError(RactoGatewayError):
     code = "model_api"
 
     def __init__(
-        self, message: str, hint: str = "", *, status_code: int | None = None, retry_after: float | None = None, **about: Any
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        status_code: int | None = None,
+        retry_after: float | None = None,
+        **about: Any,
     ) -> None:
         super().__init__(message, hint, **about)
         self.status_code = status_code
         self.retry_after = retry_after
-        if status_code is not None and type(self).transient is False:
+        if status_code is not None and type(self) is RactoGatewayAPIError:
+            # What the others mean does not hang on the status: some servers say with a 500 that a prompt is too long.
             self.transient = status_code in (408, 409, 425) or status_code >= 500
 
 
@@ -302,7 +309,14 @@ class ResponseModelValidationError(RactoGatewayError):
     code = "response_model"
 
     def __init__(
-        self, message: str, hint: str = "", *, attempts: int, last_error: Exception, raw_response: str | None = None, **about: Any
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        attempts: int,
+        last_error: Exception,
+        raw_response: str | None = None,
+        **about: Any,
     ) -> None:
         super().__init__(message, hint, **about)
         self.attempts = attempts
