@@ -12,10 +12,10 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
-from ...knowledge.errors import ConnectionLostError, ModelNotAvailableError, RactoGatewayAPIError, RactoGatewayError
+from ...knowledge.errors import ConnectionLostError, ModelNotAvailableError, RactoGatewayError
 from ...knowledge.vocabulary import (
     ChatRequest,
     EmbeddingConfig,
@@ -102,7 +102,7 @@ class _OllamaExchange(HTTPExchange):
 
     def refuse(
         self, status: int | None, body: Any, headers: Mapping[str, str], model: str = "", wait: float | None = None
-    ) -> RactoGatewayAPIError:
+    ) -> Exception:
         """As `Exchange.refuse`; an error within an answer has no status, so it is read from the words."""
         if isinstance(body, bytes | str):
             body = _parsed(body)
@@ -257,7 +257,7 @@ class OllamaProvider:
         with self._exchange.guarded(model):
             await self._exchange.fetch(self._exchange.post("/api/chat", sent, model), model)
 
-    async def pull(self, model: str) -> AsyncIterator[PullProgress]:
+    async def pull(self, model: str) -> AsyncGenerator[PullProgress, None]:
         """Download a model; the last progress is `success`. Closing the iterator stops the download, which the next pull resumes.
 
         :raises ModelNotAvailableError: there is no such model to download.
@@ -268,7 +268,7 @@ class OllamaProvider:
         with self._exchange.guarded(model):
             response = await self._exchange.post("/api/pull", {"model": model, "stream": True}, model)
             try:
-                async with aclosing(cast("AsyncGenerator[str, None]", lines_of(response))) as lines:
+                async with aclosing(lines_of(response)) as lines:
                     async for line in lines:
                         told = self._exchange.object(line, response.headers, model)
                         status = str(told.get("status") or status)

@@ -24,6 +24,7 @@ _REFUSED = {
         }
     ),
     "cannot-think": '"cannot-think" does not support thinking',
+    "too-large": "model requires more system memory (40.1 GiB) than is available (7.2 GiB)",
 }
 _OVERLOADED = "server busy, please try again.  maximum pending requests exceeded"
 _SAMPLING = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed", "stop")
@@ -52,6 +53,7 @@ class Ollama(DialectServer):
         self.context: int | None = 131_072
         self.capabilities: list[str] | None = ["completion", "tools", "vision", "thinking"]
         self.architecture = "llama"
+        self.prompt_tokens = dialects.PLAIN_USAGE["prompt_tokens"]
 
     def options(self, base: str) -> dict[str, Any]:
         """How the adapter is made."""
@@ -96,10 +98,12 @@ class Ollama(DialectServer):
             await line.json({"version": "0.33.3"})
         elif request.path == "/api/embed":
             await line.json(_embeddings(request.body))
+        elif request.path == "/api/pull":
+            await _pull(scenario, line)
         elif request.path != "/api/chat":
             await line.whole(b"404 page not found", status=404, content_type="text/plain")
         elif scenario in _REFUSED:
-            await line.json({"error": _REFUSED[scenario]}, status=400)
+            await line.json({"error": _REFUSED[scenario]}, status=500 if scenario == "too-large" else 400)
         elif scenario == "exhausted":
             await line.json({"error": "you've reached your hourly usage limit, please upgrade to continue"}, status=429)
         elif scenario == "error-in-200":
@@ -107,9 +111,9 @@ class Ollama(DialectServer):
         elif not request.body["messages"]:
             await line.json(_event(scenario, {"content": ""}, done=True, done_reason="load"))
         elif request.body["stream"]:
-            await _stream(scenario, line)
+            await _stream(scenario, self.prompt_tokens, line)
         else:
-            await line.json(_whole(scenario))
+            await line.json(_whole(scenario, self.prompt_tokens))
 
     # What was sent, for the suite to look at.
 
@@ -170,15 +174,14 @@ def _event(scenario: str, message: dict[str, Any], *, done: bool = False, **more
     return made
 
 
-def _ended(scenario: str) -> dict[str, Any]:
+def _ended(scenario: str, prompt_tokens: int) -> dict[str, Any]:
     """What the last event has more than the others."""
-    length = scenario in ("length", "cut-arguments")
     return {
         "done": True,
-        "done_reason": "length" if length else "stop",
+        "done_reason": "length" if scenario == "length" else "stop",
         "total_duration": 5_191_566_416,
         "load_duration": 2_154_458,
-        "prompt_eval_count": dialects.PLAIN_USAGE["prompt_tokens"],
+        "prompt_eval_count": prompt_tokens,
         "prompt_eval_duration": 383_809_000,
         "eval_count": dialects.PLAIN_USAGE["completion_tokens"],
         "eval_duration": 4_799_921_000,
@@ -186,29 +189,33 @@ def _ended(scenario: str) -> dict[str, Any]:
 
 
 def _calls(scenario: str) -> list[dict[str, Any]]:
-    if scenario not in ("tools", "tools-and-text"):
+    if not scenario.startswith(("tools", "thought-tools")):
         return []
-    return [{"function": {"name": name, "arguments": given}} for name, given in dialects.CALLS]
+    calls: list[dict[str, Any]] = [{"function": {"name": name, "arguments": given}} for name, given in dialects.CALLS]
+    if scenario == "tools-with-ids":
+        for index, call in enumerate(calls):
+            call["id"] = f"theirs_{index}"
+    return calls
 
 
-def _whole(scenario: str) -> dict[str, Any]:
+def _whole(scenario: str, prompt_tokens: int) -> dict[str, Any]:
     message: dict[str, Any] = {"content": "".join(texts(scenario))}
-    if scenario == "reasoning":
+    if scenario in ("reasoning", "thought-tools"):
         message["thinking"] = dialects.THINKING
     if calls := _calls(scenario):
         message["tool_calls"] = calls
-    return _event(scenario, message) | _ended(scenario)
+    return _event(scenario, message) | _ended(scenario, prompt_tokens)
 
 
 def _line(value: dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode() + b"\n"
 
 
-async def _stream(scenario: str, line: Line) -> None:
+async def _stream(scenario: str, prompt_tokens: int, line: Line) -> None:
     await line.start("application/x-ndjson")
     if scenario == "odd-usage":
         await line.send(_line(_event(scenario, {"content": ""}, prompt_eval_count=11, eval_count=1)))
-    if scenario == "reasoning":
+    if scenario in ("reasoning", "thought-tools"):
         for piece in (dialects.THINKING[:9], dialects.THINKING[9:]):
             await line.send(_line(_event(scenario, {"content": "", "thinking": piece})))
     for place, piece in enumerate(texts(scenario)):
@@ -220,9 +227,29 @@ async def _stream(scenario: str, line: Line) -> None:
             return
     for call in _calls(scenario):
         await line.send(_line(_event(scenario, {"content": "", "tool_calls": [call]})))
-    last = _line(_event(scenario, {"content": ""}) | _ended(scenario))
+    last = _line(_event(scenario, {"content": ""}) | _ended(scenario, prompt_tokens))
     await line.send(last.rstrip(b"\n") if scenario == "odd-usage" else last)
     await line.end()
+
+
+async def _pull(scenario: str, line: Line) -> None:
+    """A download of two layers; errors come with status 200."""
+    await line.start("application/x-ndjson")
+    await line.send(_line({"status": "pulling manifest"}))
+    if scenario == "no-such-model":
+        await line.send(_line({"error": "pull model manifest: file does not exist"}))
+        return await line.end()
+    big, small = {"digest": "sha256:a", "total": 100}, {"digest": "sha256:b", "total": 20}
+    await line.send(_line({"status": "pulling a", **big}))
+    await line.send(_line({"status": "pulling a", **big, "completed": 60}))
+    if scenario == "endless":
+        return await line.stall()
+    if scenario == "half":
+        return await line.end()
+    await line.send(_line({"status": "pulling a", **big, "completed": 100}))
+    await line.send(_line({"status": "pulling b", **small, "completed": 20}))
+    await line.send(_line({"status": "verifying sha256 digest"}) + _line({"status": "success"}))
+    return await line.end()
 
 
 async def _broken_off(scenario: str, line: Line) -> bool:
