@@ -102,6 +102,7 @@ class ModelGateway:
         stream_buffer: int = STREAM_BUFFER,
     ) -> None:
         self.prompt = prompt
+        self._retrier = retry if isinstance(retry, Retrier) else Retrier(retry)
         self._truncator = truncator
         cached = exact_cache is not None or semantic_cache is not None
         self._recall = Recall(exact_cache, semantic_cache) if cached else None
@@ -113,8 +114,8 @@ class ModelGateway:
             router=router,
             tasks=tasks,
             config=routing,
+            breaker=self._retrier.breaker,
         )
-        self._retrier = retry if isinstance(retry, Retrier) else Retrier(retry)
         self._dispatcher = Dispatcher(self.routes, self._retrier, policy=policy, discovery=discovery)
         self._stream_buffer = stream_buffer
 

@@ -26,6 +26,7 @@ class RetryConfig:
     :param max_retry_after: The longest wait a provider may ask for; when it asks for more the next endpoint is tried instead.
     :param attempt_timeout: For one attempt, and between two events of a stream; `None` leaves it to the provider.
     :param deadline: For the whole call, waits and fallbacks included; `None` for no end.
+    :param breaker_threshold: Failures in a row after which an endpoint is left alone, for `breaker_cooldown`.
     """
 
     max_attempts: int = 4
@@ -36,6 +37,8 @@ class RetryConfig:
     max_retry_after: float = 30.0
     attempt_timeout: float | None = 120.0
     deadline: float | None = 300.0
+    breaker_threshold: int = 10
+    breaker_cooldown: float = 30.0
 
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
@@ -75,6 +78,10 @@ class Retrier:
     def deadline(self) -> float:
         """When a call that begins now must have ended, on the engine's clock."""
         return math.inf if self.config.deadline is None else self.clock() + self.config.deadline
+
+    def breaker(self) -> CircuitBreaker:
+        """A new circuit breaker, for one endpoint."""
+        return CircuitBreaker(self.config.breaker_threshold, self.config.breaker_cooldown, clock=self.clock)
 
     def timeout(self, until: float) -> float | None:
         """Seconds an attempt that begins now may take, so that `until` is kept; `None` for no limit."""
@@ -122,9 +129,7 @@ class CircuitBreaker:
     :param cooldown: Seconds until a call is let through again.
     """
 
-    def __init__(
-        self, threshold: int = 10, cooldown: float = 30.0, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, threshold: int, cooldown: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._threshold = threshold
         self._cooldown = cooldown
         self._clock = clock

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..knowledge.errors import ConfigError, ModelNotAvailableError, RactoGatewayError, unknown_name
 from .providers import Provider
-from .retry import CircuitBreaker
+from .retry import CircuitBreaker, Retrier
 from .routing import CostAwareRouter, Endpoint, LatencyTracker, Price, RoutingConfig, TaskRoute, TaskRouter, ordered
 
 AUTO = "auto"
@@ -38,6 +38,7 @@ class Routes:
     :param chain: Who may answer; the later ones when the earlier ones fail.
     :param embedders: Who may embed.
     :param providers: More providers, for tasks and models named by a call.
+    :param breaker: Makes the circuit breaker of an endpoint.
     :raises ConfigError: a model is `auto` and there is no router (it is a `ValueError`).
     """
 
@@ -50,7 +51,7 @@ class Routes:
         router: CostAwareRouter | None = None,
         tasks: TaskRouter | None = None,
         config: RoutingConfig | None = None,
-        breaker: Callable[[], CircuitBreaker] = CircuitBreaker,
+        breaker: Callable[[], CircuitBreaker] | None = None,
     ) -> None:
         if router is None and any(endpoint.model == AUTO for endpoint in chain):
             raise ConfigError("model='auto' needs a router.", "Give router=CostAwareRouter([...]), or name a model.")
@@ -64,7 +65,7 @@ class Routes:
         self._router = router
         self._tasks = tasks
         self._config = config or RoutingConfig()
-        self._make_breaker = breaker
+        self._make_breaker = breaker or Retrier().breaker
         self._breakers: dict[tuple[str, str], CircuitBreaker] = {}
 
     def breaker(self, endpoint: Endpoint) -> CircuitBreaker:

@@ -12,7 +12,7 @@ from racto.agents.discovery import DiscoveryConfig, ParameterDiscoveryCache, Pol
 from racto.agents.gateway import ModelGateway
 from racto.agents.providers.simulated import Reply, SimulatedProvider
 from racto.agents.requests import STEP_BY_STEP, chat_request
-from racto.agents.retry import CircuitBreaker, Retrier, RetryConfig
+from racto.agents.retry import Retrier, RetryConfig
 from racto.agents.routing import Endpoint, TaskRoute, TaskRouter
 from racto.agents.streams import buffered
 from racto.agents.toolbox import ToolRegistry
@@ -212,8 +212,7 @@ def test_an_attempt_is_told_how_long_it_may_take() -> None:
 def test_a_model_that_keeps_failing_is_left_alone_for_a_while() -> None:
     clock = Clock()
     one, two = Model("one", [ConnectionLostError("gone")] * 99), Model("two")
-    made = gateway(one, two, clock=clock, config=RetryConfig(max_attempts=1))
-    made.routes._make_breaker = lambda: CircuitBreaker(3, 30.0, clock=clock)
+    made = gateway(one, two, clock=clock, config=RetryConfig(max_attempts=1, breaker_threshold=3))
     for _ in range(6):
         chat(made)
     assert len(one.requests) == 3
@@ -225,8 +224,8 @@ def test_a_model_that_keeps_failing_is_left_alone_for_a_while() -> None:
 
 def test_when_every_model_is_left_alone_the_error_says_for_how_long() -> None:
     clock = Clock()
-    made = gateway(Model(script=[ConnectionLostError("gone")] * 99), clock=clock, config=RetryConfig(max_attempts=1))
-    made.routes._make_breaker = lambda: CircuitBreaker(1, 30.0, clock=clock)
+    config = RetryConfig(max_attempts=1, breaker_threshold=1)
+    made = gateway(Model(script=[ConnectionLostError("gone")] * 99), clock=clock, config=config)
     with pytest.raises(ConnectionLostError):
         chat(made)
     with pytest.raises(CircuitOpenError, match="30 s"):
