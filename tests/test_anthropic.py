@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -17,16 +17,12 @@ from racto.knowledge.errors import (
     ContextLengthError,
     ModelNotAvailableError,
     RactoGatewayAPIError,
-    RactoGatewayAuthError,
     UnsupportedParameterError,
 )
 from racto.knowledge.files import RactoFile
-from racto.knowledge.prompts import RactoPrompt
 from racto.knowledge.vocabulary import (
-    ChatRequest,
     EmbeddingConfig,
     FinishReason,
-    LLMResponse,
     Message,
     MessageRole,
     ReasoningConfig,
@@ -35,40 +31,18 @@ from racto.knowledge.vocabulary import (
 
 from tests import dialects
 from tests.dialects.anthropic import Anthropic
+from tests.exchanges import WAYS, Check, examined, request, turn_of
 from tests.provider_scenarios import TOOLS, Examined
 
-WAYS = pytest.mark.parametrize("way", ["chat", "stream"])
+
+def body_of(**fields: Any) -> Any:
+    """The body of a request."""
+    return body(request(fields.pop("model", "claude"), **fields))
 
 
-def examine(check: Callable[[Examined], Awaitable[None]], way: str = "chat") -> None:
+def examine(check: Check, way: str = "chat") -> None:
     """Run a check with a provider and its server."""
-
-    async def run() -> None:
-        dialect = Anthropic()
-        async with dialect.running() as base, asyncio.timeout(30):
-            provider = make("anthropic", **dialect.options(base))
-            try:
-                await check(Examined(provider, dialect, way))
-            finally:
-                await provider.aclose()
-
-    asyncio.run(run())
-
-
-def request(text: str = "Hello", **fields: Any) -> ChatRequest:
-    """A request that would be sent."""
-    plain: dict[str, Any] = {"model": "m", "messages": [Message(role=MessageRole.USER, content=text)]}
-    return ChatRequest(**(plain | fields))
-
-
-def turn_of(response: LLMResponse) -> Message:
-    """The assistant's turn in the conversation that goes on."""
-    return Message(
-        role=MessageRole.ASSISTANT,
-        content=response.content or "",
-        tool_calls=response.tool_calls,
-        native=response.native,
-    )
+    asyncio.run(examined(Anthropic(), check, way))
 
 
 # Parameters
@@ -128,7 +102,7 @@ def test_a_refusal_of_the_request_is_told_for_what_it_is(words: str, kind: type[
 
 def test_reasoning_is_asked_for_in_effort_or_in_tokens_or_not_at_all() -> None:
     def asked(**fields: Any) -> tuple[Any, Any]:
-        made = body(request(reasoning=ReasoningConfig(**fields)))
+        made = body_of(reasoning=ReasoningConfig(**fields))
         return made["thinking"], made.get("output_config")
 
     summarized = {"type": "adaptive", "display": "summarized"}
@@ -142,12 +116,12 @@ def test_reasoning_is_asked_for_in_effort_or_in_tokens_or_not_at_all() -> None:
         None,
     )
     assert asked(budget_tokens=7)[0]["budget_tokens"] == 1024, "the API refuses less"
-    assert "thinking" not in body(request())
+    assert "thinking" not in body_of()
 
 
 def test_calls_of_several_tools_at_once_can_be_switched_off() -> None:
     def choice(**fields: Any) -> Any:
-        return body(request(tools=TOOLS, **fields)).get("tool_choice")
+        return body_of(tools=TOOLS, **fields).get("tool_choice")
 
     assert choice() is None
     assert choice(parallel_tool_calls=True) is None
@@ -157,11 +131,11 @@ def test_calls_of_several_tools_at_once_can_be_switched_off() -> None:
         "disable_parallel_tool_use": True,
     }
     assert choice(parallel_tool_calls=False, tool_choice="none") == {"type": "none"}
-    assert "tool_choice" not in body(request(tool_choice="none", parallel_tool_calls=False)), "there are no tools"
+    assert "tool_choice" not in body_of(tool_choice="none", parallel_tool_calls=False), "there are no tools"
 
 
 def test_what_is_extra_joins_what_is_ours() -> None:
-    made = body(request(extra={"output_config": {"effort": "max"}, "max_tokens": 1}, response_schema=dialects.SCHEMA))
+    made = body_of(extra={"output_config": {"effort": "max"}, "max_tokens": 1}, response_schema=dialects.SCHEMA)
     assert made["output_config"]["effort"] == "max"
     assert made["output_config"]["format"]["type"] == "json_schema"
     assert made["max_tokens"] == 4096
@@ -177,7 +151,7 @@ def test_a_schema_says_what_the_api_cannot_check_in_words() -> None:
         "required": ["age"],
         "$defs": {"Who": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}},
     }
-    sent = body(request(response_schema=schema))["output_config"]["format"]["schema"]
+    sent = body_of(response_schema=schema)["output_config"]["format"]["schema"]
     assert sent["additionalProperties"] is False
     assert sent["$defs"]["Who"]["additionalProperties"] is False
     assert "minimum" not in sent["properties"]["age"]
@@ -201,7 +175,7 @@ def test_a_schema_says_what_the_api_cannot_check_in_words() -> None:
 )
 def test_a_schema_the_api_would_change_is_asked_for_in_the_system_prompt(open_part: dict[str, Any]) -> None:
     schema = {"type": "object", "properties": {"part": open_part}, "required": ["part"]}
-    made = body(request(system="Be brief.", response_schema=schema))
+    made = body_of(system="Be brief.", response_schema=schema)
     assert "output_config" not in made
     assert made["system"].startswith("Be brief.")
     assert json.loads(made["system"].partition("JSON Schema:")[2]) == schema
@@ -230,7 +204,7 @@ _SCHEMAS = st.recursive(
 @settings(max_examples=150, deadline=None)
 def test_any_schema_is_either_closed_everywhere_or_said_in_words(schema: dict[str, Any]) -> None:
     before = json.dumps(schema)
-    made = body(request(response_schema=schema))
+    made = body_of(response_schema=schema)
     assert json.dumps(schema) == before
     sent = made.get("output_config", {}).get("format", {}).get("schema")
     assert (sent is None) == ("JSON Schema" in made.get("system", ""))
@@ -257,8 +231,7 @@ def test_signed_thinking_goes_back_untouched_before_the_calls_it_led_to(way: str
         assert first.thinking == dialects.THINKING
         results = [Message(role=MessageRole.TOOL, content="fine", tool_call_id=call.id) for call in first.tool_calls]
         asked = Message(role=MessageRole.USER, content="Weather?")
-        kept = turn_of(first).model_dump_json()
-        await x.ask("plain", messages=[asked, Message.model_validate_json(kept), *results], tools=TOOLS)
+        await x.ask("plain", messages=[asked, turn_of(first), *results], tools=TOOLS)
         assert [turn["role"] for turn in x.sent.body["messages"]] == ["user", "assistant", "user"]
         assert x.sent.body["messages"][1]["content"] == [
             {"type": "thinking", "thinking": dialects.THINKING, "signature": "c2lnbmVk"},
@@ -270,17 +243,9 @@ def test_signed_thinking_goes_back_untouched_before_the_calls_it_led_to(way: str
     examine(check, way)
 
 
-@WAYS
-def test_a_turn_of_text_and_calls_needs_nothing_of_its_own(way: str) -> None:
-    async def check(x: Examined) -> None:
-        assert (await x.ask("tools-and-text", tools=TOOLS)).native == {}
-
-    examine(check, way)
-
-
 def test_what_another_provider_kept_is_passed_by() -> None:
     turn = Message(role=MessageRole.ASSISTANT, content="Yes.", native={"google": [{"text": "Yes."}]})
-    assert body(request(messages=[turn]))["messages"] == [{"role": "assistant", "content": "Yes."}]
+    assert body_of(messages=[turn])["messages"] == [{"role": "assistant", "content": "Yes."}]
 
 
 @WAYS
@@ -363,22 +328,9 @@ def test_system_messages_before_the_first_turn_join_the_system_prompt_and_later_
         (MessageRole.SYSTEM, "Speak Dutch."),
         (MessageRole.USER, "And now?"),
     ]
-    made = body(request(system="Be brief.", messages=[Message(role=role, content=text) for role, text in said]))
+    made = body_of(system="Be brief.", messages=[Message(role=role, content=text) for role, text in said])
     assert made["system"] == "Be brief.\n\nSpeak French."
     assert [turn["role"] for turn in made["messages"]] == ["user", "assistant", "system", "user"]
-
-
-def test_attachments_have_the_shape_prompts_give_them() -> None:
-    files = [
-        RactoFile(dialects.PNG, "image/png"),
-        RactoFile(dialects.PDF, "application/pdf"),
-        RactoFile(b"note", "text/plain"),
-        RactoFile(b"\x00", "application/zip", "a.zip"),
-    ]
-    prompt = RactoPrompt(role="r", aim="a", constraints=["c"], tone="t", output_format="text")
-    _, user = prompt.to_messages("What?", attachments=files, provider="anthropic")
-    sent = body(request(messages=[Message(role=MessageRole.USER, content="What?", attachments=files)]))
-    assert sent["messages"] == [user]
 
 
 _CALLS = st.lists(
@@ -400,7 +352,7 @@ _MESSAGES = st.lists(
 @given(messages=_MESSAGES)
 @settings(max_examples=200, deadline=None)
 def test_no_turn_and_no_text_is_empty_and_results_stand_together(messages: list[Message]) -> None:
-    turns = body(request(messages=messages))["messages"]
+    turns = body_of(messages=messages)["messages"]
     for turn in turns:
         assert turn["content"]
         if isinstance(turn["content"], list):
@@ -413,26 +365,6 @@ def test_no_turn_and_no_text_is_empty_and_results_stand_together(messages: list[
 
 
 # Around a call
-
-
-def test_without_a_key_the_error_says_which_variable_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
-    with pytest.raises(RactoGatewayAuthError, match="ANTHROPIC_API_KEY"):
-        asyncio.run(make("anthropic").chat(request()))
-
-
-def test_the_key_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANTHROPIC_API_KEY", dialects.KEY)
-
-    async def run() -> None:
-        dialect = Anthropic()
-        async with dialect.running() as base:
-            provider = make("anthropic", base_url=base)
-            assert (await provider.chat(request(model="plain"))).content == dialects.TEXT
-            await provider.aclose()
-        assert dialect.received[0].headers["authorization"] == f"Bearer {dialects.KEY}"
-
-    asyncio.run(run())
 
 
 def test_anthropic_has_no_embeddings_and_says_who_has() -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from racto.agents.providers import make
 from racto.agents.providers.google_contents import body
 from racto.knowledge.errors import (
     ContextLengthError,
@@ -23,13 +21,9 @@ from racto.knowledge.errors import (
     RactoGatewayAuthError,
     UnsupportedParameterError,
 )
-from racto.knowledge.files import RactoFile
-from racto.knowledge.prompts import RactoPrompt
 from racto.knowledge.vocabulary import (
-    ChatRequest,
     EmbeddingConfig,
     FinishReason,
-    LLMResponse,
     Message,
     MessageRole,
     ReasoningConfig,
@@ -38,40 +32,18 @@ from racto.knowledge.vocabulary import (
 
 from tests import dialects
 from tests.dialects.google import Google
+from tests.exchanges import WAYS, Check, examined, request, turn_of
 from tests.provider_scenarios import TOOLS, Examined
 
-WAYS = pytest.mark.parametrize("way", ["chat", "stream"])
+
+def body_of(**fields: Any) -> Any:
+    """The body of a request."""
+    return body(request(fields.pop("model", "gemini-3-pro"), **fields))
 
 
-def examine(check: Callable[[Examined], Awaitable[None]], way: str = "chat") -> None:
+def examine(check: Check, way: str = "chat") -> None:
     """Run a check with a provider and its server."""
-
-    async def run() -> None:
-        dialect = Google()
-        async with dialect.running() as base, asyncio.timeout(30):
-            provider = make("google", **dialect.options(base))
-            try:
-                await check(Examined(provider, dialect, way))
-            finally:
-                await provider.aclose()
-
-    asyncio.run(run())
-
-
-def request(text: str = "Hello", **fields: Any) -> ChatRequest:
-    """A request that would be sent."""
-    plain: dict[str, Any] = {"model": "gemini-3-pro", "messages": [Message(role=MessageRole.USER, content=text)]}
-    return ChatRequest(**(plain | fields))
-
-
-def turn_of(response: LLMResponse) -> Message:
-    """The assistant's turn in the conversation that goes on."""
-    return Message(
-        role=MessageRole.ASSISTANT,
-        content=response.content or "",
-        tool_calls=response.tool_calls,
-        native=response.native,
-    )
+    asyncio.run(examined(Google(), check, way))
 
 
 # Parameters
@@ -117,7 +89,7 @@ def test_a_refusal_with_status_400_is_told_for_what_it_is(words: str, kind: type
 
 def test_reasoning_is_a_level_for_newer_models_and_tokens_for_older_ones() -> None:
     def asked(model: str, **fields: Any) -> Any:
-        return body(request(model=model, reasoning=ReasoningConfig(**fields)))["generationConfig"]["thinkingConfig"]
+        return body_of(model=model, reasoning=ReasoningConfig(**fields))["generationConfig"]["thinkingConfig"]
 
     assert asked("gemini-3-pro", effort="low") == {"includeThoughts": True, "thinkingLevel": "LOW"}
     assert asked("gemini-3-pro", effort="none", include=False) == {"includeThoughts": False, "thinkingLevel": "MINIMAL"}
@@ -125,37 +97,35 @@ def test_reasoning_is_a_level_for_newer_models_and_tokens_for_older_ones() -> No
     assert asked("models/gemini-2.5-pro", effort="high") == {"includeThoughts": True, "thinkingBudget": 24_576}
     assert asked("gemini-3-pro", budget_tokens=99, effort="low") == {"includeThoughts": True, "thinkingBudget": 99}
     assert asked("gemini-3-pro") == {"includeThoughts": True}
-    assert "thinkingConfig" not in body(request())["generationConfig"]
+    assert "thinkingConfig" not in body_of()["generationConfig"]
 
 
 def test_older_models_get_the_schema_in_words_beside_tools() -> None:
-    old = body(request(model="gemini-2.0-flash", tools=TOOLS, response_schema=dialects.SCHEMA))
+    old = body_of(model="gemini-2.0-flash", tools=TOOLS, response_schema=dialects.SCHEMA)
     assert "responseJsonSchema" not in old["generationConfig"]
     assert "JSON Schema" in old["systemInstruction"]["parts"][0]["text"]
     for fields in ({"model": "gemini-2.0-flash"}, {"model": "gemini-3-pro", "tools": TOOLS}):
-        made = body(request(response_schema=dialects.SCHEMA, **fields))
+        made = body_of(response_schema=dialects.SCHEMA, **fields)
         assert made["generationConfig"]["responseJsonSchema"] == dialects.SCHEMA
         assert made["generationConfig"]["responseMimeType"] == "application/json"
 
 
 def test_parallel_calls_cannot_be_switched_off_and_that_is_said() -> None:
-    assert body(request(tools=TOOLS, parallel_tool_calls=True))["tools"]
+    assert body_of(tools=TOOLS, parallel_tool_calls=True)["tools"]
     with pytest.raises(UnsupportedParameterError) as caught:
-        body(request(tools=TOOLS, parallel_tool_calls=False))
+        body_of(tools=TOOLS, parallel_tool_calls=False)
     assert caught.value.parameter == "parallel_tool_calls"
 
 
 def test_what_is_extra_joins_what_is_ours() -> None:
-    made = body(
-        request(
-            tools=TOOLS,
-            tool_choice="auto",
-            extra={
-                "generationConfig": {"candidateCount": 1, "maxOutputTokens": 1},
-                "tools": [{"googleSearch": {}}],
-                "toolConfig": {"retrievalConfig": {"languageCode": "fr"}},
-            },
-        )
+    made = body_of(
+        tools=TOOLS,
+        tool_choice="auto",
+        extra={
+            "generationConfig": {"candidateCount": 1, "maxOutputTokens": 1},
+            "tools": [{"googleSearch": {}}],
+            "toolConfig": {"retrievalConfig": {"languageCode": "fr"}},
+        },
     )
     assert made["generationConfig"] == {"candidateCount": 1, "maxOutputTokens": 4096}
     assert [next(iter(tool)) for tool in made["tools"]] == ["googleSearch", "functionDeclarations"]
@@ -176,8 +146,7 @@ def test_a_signed_call_goes_back_with_its_signature(way: str) -> None:
         assert [(call.name, call.arguments) for call in first.tool_calls] == dialects.CALLS
         results = [Message(role=MessageRole.TOOL, content="fine", tool_call_id=call.id) for call in first.tool_calls]
         asked = Message(role=MessageRole.USER, content="Weather?")
-        kept = turn_of(first).model_dump_json()
-        await x.ask("plain", messages=[asked, Message.model_validate_json(kept), *results], tools=TOOLS)
+        await x.ask("plain", messages=[asked, turn_of(first), *results], tools=TOOLS)
         model, results_sent = x.sent.body["contents"][1:]
         assert model == {
             "role": "model",
@@ -200,21 +169,13 @@ def test_a_signed_call_goes_back_with_its_signature(way: str) -> None:
     examine(check, way)
 
 
-@WAYS
-def test_a_turn_of_text_and_calls_needs_nothing_of_its_own(way: str) -> None:
-    async def check(x: Examined) -> None:
-        assert (await x.ask("tools-and-text", tools=TOOLS)).native == {}
-
-    examine(check, way)
-
-
 def test_a_call_another_model_made_says_so_to_models_that_want_a_signature() -> None:
     calls = [ToolCallResult("toolu_1", "get_time"), ToolCallResult("toolu_2", "get_time")]
     turns = [Message(role=MessageRole.ASSISTANT, content="", tool_calls=calls)]
-    new = body(request(messages=turns))["contents"][0]["parts"]
+    new = body_of(messages=turns)["contents"][0]["parts"]
     assert base64.b64decode(new[0]["thoughtSignature"]) == b"skip_thought_signature_validator"
     assert "thoughtSignature" not in new[1]
-    old = body(request(model="gemini-2.5-flash", messages=turns))["contents"][0]["parts"]
+    old = body_of(model="gemini-2.5-flash", messages=turns)["contents"][0]["parts"]
     assert not any("thoughtSignature" in part for part in old)
 
 
@@ -308,22 +269,9 @@ def test_an_error_that_is_no_event_at_the_end_of_a_stream_is_found() -> None:
 
 def test_system_messages_are_part_of_the_system_prompt() -> None:
     said = [(MessageRole.USER, "Hello"), (MessageRole.SYSTEM, "Speak Dutch."), (MessageRole.USER, "And now?")]
-    made = body(request(system="Be brief.", messages=[Message(role=role, content=text) for role, text in said]))
+    made = body_of(system="Be brief.", messages=[Message(role=role, content=text) for role, text in said])
     assert made["systemInstruction"] == {"parts": [{"text": "Be brief.\n\nSpeak Dutch."}]}
     assert [turn["role"] for turn in made["contents"]] == ["user", "user"]
-
-
-def test_attachments_have_the_shape_prompts_give_them() -> None:
-    files = [
-        RactoFile(dialects.PNG, "image/png"),
-        RactoFile(dialects.PDF, "application/pdf"),
-        RactoFile(b"note", "text/plain"),
-        RactoFile(b"\x00", "application/zip", "a.zip"),
-    ]
-    prompt = RactoPrompt(role="r", aim="a", constraints=["c"], tone="t", output_format="text")
-    _, user = prompt.to_messages("What?", attachments=files, provider="google")
-    sent = body(request(messages=[Message(role=MessageRole.USER, content="What?", attachments=files)]))
-    assert sent["contents"] == [{"role": "user", "parts": user["content"]}]
 
 
 _CALLS = st.lists(
@@ -346,7 +294,7 @@ _MESSAGES = st.lists(
 @given(messages=_MESSAGES, model=st.sampled_from(["gemini-3-pro", "gemini-2.5-flash"]))
 @settings(max_examples=200, deadline=None)
 def test_every_turn_has_parts_and_every_result_the_name_of_its_call(messages: list[Message], model: str) -> None:
-    contents = body(request(model=model, messages=messages))["contents"]
+    contents = body_of(model=model, messages=messages)["contents"]
     assert all(turn["parts"] and turn["role"] in ("user", "model") for turn in contents)
     first = ["functionResponse" in turn["parts"][0] for turn in contents]
     assert (True, True) not in pairwise(first), "results stand together"
@@ -407,32 +355,6 @@ def test_a_tuned_model_keeps_its_path() -> None:
         assert x.sent.path == "/v1/tunedModels/mine:generateContent"
 
     examine(check)
-
-
-def test_without_a_key_the_error_says_which_variable_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(RactoGatewayAuthError, match="GEMINI_API_KEY") as caught:
-        asyncio.run(make("google").chat(request()))
-    assert (caught.value.provider, caught.value.model) == ("google", "gemini-3-pro")
-
-
-@pytest.mark.parametrize("variable", ["GEMINI_API_KEY", "GOOGLE_API_KEY"])
-def test_the_key_is_read_from_the_environment_and_nothing_else_is(
-    variable: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GOOGLE_API_KEY", "another-key")
-    monkeypatch.setenv(variable, dialects.KEY)
-    monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")  # would send the prompt elsewhere
-
-    async def run() -> None:
-        dialect = Google()
-        async with dialect.running() as base:
-            provider = make("google", base_url=base)
-            assert (await provider.chat(request(model="plain"))).content == dialects.TEXT
-            await provider.aclose()
-
-    asyncio.run(run())
 
 
 def test_the_models_come_with_their_limits() -> None:

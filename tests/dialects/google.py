@@ -189,7 +189,7 @@ class Google(DialectServer):
 
 
 def _unknown(body: dict[str, Any]) -> list[str]:
-    return sorted((set(body) - _BODY) | (set(body["generationConfig"]) - _CONFIG))
+    return sorted((set(body) - _BODY) | (set(body.get("generationConfig", ())) - _CONFIG))
 
 
 def _error(status: int, message: str, details: list[Any] | None = None) -> dict[str, Any]:
