@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import logging
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -419,6 +421,25 @@ async def the_wait_a_provider_asks_for_is_told(x: Examined) -> None:
     error = await x.failure(RateLimitedError, "status-429")
     assert isinstance(error, RateLimitedError)
     assert error.retry_after == dialects.RETRY_AFTER
+
+
+@scenario()
+async def no_key_is_in_the_log(x: Examined) -> None:
+    heard = io.StringIO()
+    listener = logging.StreamHandler(heard)
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(listener)
+    root.setLevel(logging.DEBUG)
+    try:
+        await x.ask("plain")
+        await x.failure(RactoGatewayAuthError, "status-401")
+        await x.failure(ConnectionLostError, "cut-before")
+    finally:
+        root.removeHandler(listener)
+        root.setLevel(level)
+    assert heard.getvalue(), "nobody logged anything"
+    assert dialects.KEY not in heard.getvalue()
 
 
 @scenario()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from ...knowledge.vocabulary import (
@@ -82,12 +83,13 @@ class OpenAIEndpoint:
             data, headers = await self._exchange.fetch(sent, request.model, request.timeout)
             return self._form.read(data, self.name, request.model, request_id(headers))
 
-    def stream(self, request: ChatRequest) -> AsyncIterator[StreamChunk]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamChunk, None]:
         """One answer as it is made."""
         body = self._form.body(request, True)
-        return self._exchange.stream(
-            request, lambda: self._open(body, request.timeout), _Turn(self._form.feed), _until_done
-        )
+        sent = partial(self._open, body, request.timeout)
+        async with aclosing(self._exchange.stream(request, sent, _Turn(self._form.feed), _until_done)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def embed(self, config: EmbeddingConfig, model: str) -> EmbeddingResponse:
         """The vectors of the texts, in their order."""
