@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from racto.agents.providers.embeddings import batches
 from racto.agents.providers.huggingface import HuggingFaceProvider
-from racto.agents.providers.voyage import VoyageProvider, _batches
+from racto.agents.providers.voyage import VoyageProvider
 from racto.knowledge.errors import (
     MalformedResponseError,
     ModelNotAvailableError,
@@ -73,8 +75,12 @@ def test_a_server_of_ones_own_is_not_told_the_token_and_needs_none(monkeypatch: 
         assert not any("hf_of" in str(request.headers) for request in server.received)
         assert provider.local
 
-    for suffix in ("", "/", "/v1"):
-        over_the_wire(TGI(), lambda base, end=suffix: HuggingFaceProvider(base_url=base + end), examine)
+    for make in (
+        lambda base: HuggingFaceProvider(base_url=base),
+        lambda base: HuggingFaceProvider(base_url=f"{base}/"),
+        lambda base: HuggingFaceProvider(base_url=f"{base}/v1"),
+    ):
+        over_the_wire(TGI(), make, examine)
 
 
 def test_without_a_token_the_inference_api_is_not_even_asked() -> None:
@@ -183,12 +189,18 @@ def test_voyage_reads_its_key_from_the_environment(monkeypatch: pytest.MonkeyPat
     over_the_wire(Voyage(), lambda base: VoyageProvider(base_url=f"{base}/v1"), examine)
 
 
-@given(st.lists(st.one_of(st.text(max_size=5), st.integers(1, 400_000).map("x".__mul__)), min_size=1, max_size=40))
-def test_batches_hold_every_text_in_order_and_keep_the_limits(texts: list[str]) -> None:
-    batches = list(_batches(texts))
-    assert [text for batch in batches for text in batch] == texts
-    assert all(batches)
-    for batch in batches:
-        assert len(batch) == 1 or sum(len(text.encode()) for text in batch) <= 360_000
-    many = list(_batches(texts[:1] and ["a"] * 2500))
-    assert [len(batch) for batch in many] == [1000, 1000, 500]
+@given(
+    st.lists(st.one_of(st.text(max_size=5), st.integers(1, 40).map("ä".__mul__)), max_size=40),
+    st.integers(1, 9),
+    st.one_of(st.none(), st.integers(1, 50)),
+)
+def test_batches_hold_every_text_in_order_and_are_as_few_as_the_limits_allow(
+    texts: list[str], most: int, size: int | None
+) -> None:
+    def fits(batch: list[str]) -> bool:
+        return len(batch) <= most and (size is None or sum(len(text.encode()) for text in batch) <= size)
+
+    made = list(batches(texts, most, size))
+    assert [text for batch in made for text in batch] == texts
+    assert all(len(batch) == 1 or fits(batch) for batch in made)
+    assert not any(fits([*batch, after[0]]) for batch, after in itertools.pairwise(made))

@@ -43,7 +43,8 @@ PICTURE = RactoFile(dialects.PNG, "image/png", "dot.png")
 def request(model: str = "plain", text: str = "Hello", **changes: Any) -> ChatRequest:
     """A short question."""
     message = Message(role=MessageRole.USER, content=text, attachments=changes.pop("attachments", []))
-    return ChatRequest(**({"model": model, "messages": [message], "max_tokens": 64, "timeout": 10.0} | changes))
+    plain: dict[str, Any] = {"model": model, "messages": [message], "max_tokens": 64, "timeout": 10.0}
+    return ChatRequest(**(plain | changes))
 
 
 @asynccontextmanager

@@ -9,15 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from ...knowledge.errors import MalformedResponseError, UnsupportedParameterError
-from ...knowledge.vocabulary import (
-    EmbeddingConfig,
-    EmbeddingResponse,
-    EmbeddingVector,
-)
+from ...knowledge.vocabulary import EmbeddingConfig, EmbeddingResponse
 from . import openai_chat, openai_compatible
+from .embeddings import Embedded, batches, embed
 from .http_exchange import HTTPExchange
 from .openai_api import OpenAIEndpoint
 from .openai_chat import Quirks
@@ -108,23 +105,16 @@ class _FeatureExtraction(HTTPExchange):
                 provider=PROVIDER,
                 model=model,
             )
-        path = f"/hf-inference/models/{model}/pipeline/feature-extraction"
-        answers: list[list[Any]] = []
+        path = f"/hf-inference/models/{quote(model)}/pipeline/feature-extraction"
+
+        async def call(texts: list[str]) -> Embedded:
+            answer = await self.value(await self.post(path, {**config.extra, "inputs": texts}, model))
+            if not isinstance(answer, list):
+                raise MalformedResponseError("The answer of huggingface is not a list.", "Try again.")
+            return Embedded([_pooled(features) for features in answer], answer)
+
         with self.guarded(model):
-            for first in range(0, len(config.texts), _EMBED_BATCH):
-                texts = config.texts[first : first + _EMBED_BATCH]
-                answer = await self.value(await self.post(path, {**config.extra, "inputs": texts}, model))
-                if not isinstance(answer, list) or len(answer) != len(texts):
-                    raise MalformedResponseError("The answer does not have one vector for each text.", "Try again.")
-                answers.append(answer)
-            told = [features for answer in answers for features in answer]
-            vectors = [
-                EmbeddingVector(index=index, text=text, embedding=_pooled(features))
-                for index, (text, features) in enumerate(zip(config.texts, told, strict=True))
-            ]
-        return EmbeddingResponse(
-            vectors=vectors, model=model, provider=PROVIDER, raw=answers[0] if len(answers) == 1 else answers
-        )
+            return await embed(PROVIDER, model, batches(config.texts, _EMBED_BATCH), call)
 
 
 def _pooled(features: list[Any]) -> list[float]:

@@ -20,11 +20,10 @@ from ...knowledge.vocabulary import (
     ChatRequest,
     EmbeddingConfig,
     EmbeddingResponse,
-    EmbeddingVector,
     LLMResponse,
     StreamChunk,
 )
-from .answers import usage
+from .embeddings import Embedded, batches, embed
 from .exchange import Response
 from .http_exchange import HTTPExchange, lines_of
 from .ollama_chat import PROVIDER, ModelFacts, OllamaTurn, body, context_for
@@ -186,26 +185,14 @@ class OllamaProvider:
         wanted = self._stay | config.extra | {"model": model}
         if config.dimensions is not None:
             wanted["dimensions"] = config.dimensions
-        vectors: list[EmbeddingVector] = []
-        answers: list[dict[str, Any]] = []
+
+        async def call(texts: list[str]) -> Embedded:
+            sent = self._exchange.post("/api/embed", wanted | {"input": texts}, model)
+            data, _ = await self._exchange.fetch(sent, model)
+            return Embedded(data["embeddings"], data, data.get("prompt_eval_count"), str(data.get("model") or ""))
+
         with self._exchange.guarded(model):
-            for first in range(0, len(config.texts), _EMBED_BATCH):
-                texts = config.texts[first : first + _EMBED_BATCH]
-                data, _ = await self._exchange.fetch(
-                    self._exchange.post("/api/embed", wanted | {"input": texts}, model), model
-                )
-                vectors += [
-                    EmbeddingVector(index=first + place, text=text, embedding=vector)
-                    for place, (text, vector) in enumerate(zip(texts, data["embeddings"], strict=True))
-                ]
-                answers.append(data)
-        return EmbeddingResponse(
-            vectors=vectors,
-            model=str(answers[0].get("model") or model),
-            provider=PROVIDER,
-            usage=usage(sum(answer.get("prompt_eval_count") or 0 for answer in answers), 0),
-            raw=answers[0] if len(answers) == 1 else answers,
-        )
+            return await embed(PROVIDER, model, batches(config.texts, _EMBED_BATCH), call)
 
     async def models(self) -> list[dict[str, Any]]:
         """The models that are here: size in bytes, family, quantisation."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from operator import itemgetter
 from typing import Any, Literal
 
 from ...knowledge.errors import ModelNotAvailableError
@@ -15,11 +16,10 @@ from ...knowledge.vocabulary import (
     ChatRequest,
     EmbeddingConfig,
     EmbeddingResponse,
-    EmbeddingVector,
     LLMResponse,
     StreamChunk,
 )
-from .answers import usage
+from .embeddings import Embedded, batches, embed
 from .http_exchange import HTTPExchange
 from .wire import Dialect
 
@@ -66,27 +66,20 @@ class VoyageProvider:
         wanted: dict[str, Any] = {"input_type": self._input_type, **config.extra, "model": model}
         if config.dimensions is not None:
             wanted["output_dimension"] = config.dimensions
-        vectors: list[EmbeddingVector] = []
-        answers: list[dict[str, Any]] = []
+
+        async def call(texts: list[str]) -> Embedded:
+            sent = self._exchange.post("/embeddings", wanted | {"input": texts}, model)
+            data, _ = await self._exchange.fetch(sent, model)
+            told = sorted(data["data"], key=itemgetter("index"))
+            return Embedded(
+                [item["embedding"] for item in told],
+                data,
+                (data.get("usage") or {}).get("total_tokens"),
+                str(data.get("model") or ""),
+            )
+
         with self._exchange.guarded(model):
-            for texts in _batches(config.texts):
-                data, _ = await self._exchange.fetch(
-                    self._exchange.post("/embeddings", wanted | {"input": texts}, model), model
-                )
-                told = {item["index"]: item["embedding"] for item in data["data"]}
-                vectors += [
-                    EmbeddingVector(index=len(vectors) + place, text=text, embedding=told[place])
-                    for place, text in enumerate(texts)
-                ]
-                answers.append(data)
-        spent = sum((answer.get("usage") or {}).get("total_tokens") or 0 for answer in answers)
-        return EmbeddingResponse(
-            vectors=vectors,
-            model=str(answers[0].get("model") or model),
-            provider=PROVIDER,
-            usage=usage(spent, 0),
-            raw=answers[0] if len(answers) == 1 else answers,
-        )
+            return await embed(PROVIDER, model, batches(config.texts, _MOST_TEXTS, _MOST_BYTES), call)
 
     async def chat(self, request: ChatRequest) -> LLMResponse:
         """
@@ -113,20 +106,6 @@ class VoyageProvider:
 def _home(key: str) -> str:
     """Where a key is valid: those of MongoDB Atlas are not Voyage's own."""
     return "https://ai.mongodb.com/v1" if key.startswith("al-") else "https://api.voyageai.com/v1"
-
-
-def _batches(texts: list[str]) -> Iterator[list[str]]:
-    """The texts in as few calls as the limits allow."""
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        length = len(text.encode())
-        if batch and (len(batch) == _MOST_TEXTS or size + length > _MOST_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(text)
-        size += length
-    yield batch
 
 
 def _only_embeds(request: ChatRequest) -> ModelNotAvailableError:
