@@ -214,14 +214,35 @@ def test_the_key_and_the_address_are_read_from_the_environment(monkeypatch: pyte
     run(test)
 
 
-def test_a_server_of_ones_own_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "not-for-others")
+ENVIRONMENT = {
+    "OPENAI_API_KEY": "the-key-of-openai",
+    "OPENAI_ADMIN_KEY": "the-admin-key-of-openai",
+    "OPENAI_ORG_ID": "the-organisation-at-openai",
+    "OPENAI_PROJECT_ID": "the-project-at-openai",
+    "OPENAI_CUSTOM_HEADERS": "X-Proxy-Secret: the-secret-of-openai\nauthorization: Bearer the-other-of-openai",
+}
+
+
+@pytest.mark.parametrize("key", [None, "a-key-for-it"])
+def test_what_the_environment_holds_for_openai_is_told_to_nobody_else(
+    key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
 
     async def test() -> None:
         dialect = VLLM()
-        async with reached(dialect, api_key=None) as provider:
+        async with reached(dialect, api_key=key) as provider:
             await provider.chat(request())
-        assert "not-for-others" not in str(dialect.received[-1].headers)
+            [_ async for _ in provider.stream(request())]
+            await provider.models()
+        assert len(dialect.received) == 3
+        for received in dialect.received:
+            assert (
+                "openai"
+                not in " ".join(value for name, value in received.headers.items() if name != "user-agent").lower()
+            )
+            assert received.headers["authorization"] == f"Bearer {key or 'none'}"
 
     run(test)
 

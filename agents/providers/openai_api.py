@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -73,7 +74,8 @@ class OpenAIEndpoint:
 
         # The SDK wants some key even where the server wants none.
         key = self._exchange.needed_key() if self._needs_key else self._exchange.key or "none"
-        return AsyncOpenAI(api_key=key, base_url=self._base_url, max_retries=0)
+        others = {} if self.name == "openai" else _not_for_others(key)
+        return AsyncOpenAI(api_key=key, base_url=self._base_url, max_retries=0, default_headers=others)
 
     async def chat(self, request: ChatRequest) -> LLMResponse:
         """One answer."""
@@ -186,6 +188,20 @@ async def _until_done(response: Response) -> AsyncGenerator[str, None]:
                 await drain(told)
                 return
             yield data
+
+
+def _not_for_others(key: str) -> dict[str, str]:
+    """Headers that undo what the SDK reads from the environment for OpenAI alone: who one is there, and what one sends there."""
+    from openai import Omit
+
+    lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
+    names = [
+        "OpenAI-Organization",
+        "OpenAI-Project",
+        *(line.partition(":")[0].strip() for line in lines if ":" in line),
+    ]
+    left_out: dict[str, Any] = {name: Omit() for name in names if name.lower() != "authorization"}
+    return {**left_out, "Authorization": f"Bearer {key}"}
 
 
 def _options(seconds: float | None) -> Any:
