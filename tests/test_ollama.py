@@ -237,6 +237,22 @@ def test_a_choice_of_tools_ollama_cannot_make_is_refused_by_name() -> None:
     over_the_wire(examine)
 
 
+def test_a_schema_is_enforced_and_told_in_words_but_with_tools_only_told() -> None:
+    async def examine(server: Ollama, provider: OllamaProvider) -> None:
+        await provider.chat(request("schema", system="Be brief.", response_schema=dialects.SCHEMA))
+        sent = server.received[-1].body
+        assert sent["format"] == dialects.SCHEMA
+        assert sent["messages"][0]["content"].startswith("Be brief.")
+        assert '"people"' in sent["messages"][0]["content"]
+        response = await provider.chat(request("tools", response_schema=dialects.SCHEMA, tools=[TOOL]))
+        sent = server.received[-1].body
+        assert "format" not in sent, "under a grammar no tool can be called"
+        assert '"people"' in sent["messages"][0]["content"]
+        assert len(response.tool_calls) == 2
+
+    over_the_wire(examine)
+
+
 def test_a_file_ollama_has_no_place_for_is_refused() -> None:
     async def examine(_: Ollama, provider: OllamaProvider) -> None:
         with pytest.raises(InputError, match="images and text"):

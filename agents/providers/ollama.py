@@ -26,7 +26,7 @@ from ...knowledge.vocabulary import (
 from .embeddings import Embedded, batches, embed
 from .exchange import Response
 from .http_exchange import HTTPExchange, lines_of
-from .ollama_chat import PROVIDER, ModelFacts, OllamaTurn, body, context_for
+from .ollama_chat import PROVIDER, ModelFacts, OllamaTurn, body, context_for, grounded
 from .openai_compatible import is_local
 from .wire import Dialect
 
@@ -171,6 +171,7 @@ class OllamaProvider:
 
     async def _prepared(self, request: ChatRequest, *, stream: bool) -> tuple[dict[str, Any], OllamaTurn]:
         """The body, and what will read the answer."""
+        request = grounded(request)
         facts = await self.facts(request.model, request.timeout)
         context = context_for(request, facts, self._contexts.get(request.model, 0))
         self._contexts[request.model] = context

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...knowledge.errors import MalformedResponseError, UnsupportedParameterError
 from ...knowledge.files import ollama_message
 from ...knowledge.vocabulary import ChatRequest, FinishReason, Message, MessageRole, ReasoningConfig, StreamChunk
+from ..requests import in_words
 from .answers import Accumulator, usage
 
 PROVIDER = "ollama"
@@ -78,6 +79,15 @@ def context_for(request: ChatRequest, facts: ModelFacts, least: int = 0) -> int:
     while context < needed:
         context *= 2
     return min(context, facts.context or context)
+
+
+def grounded(request: ChatRequest) -> ChatRequest:
+    """The request with its schema also in words: Ollama enforces one by a grammar that the model is not told of.
+
+    With tools it is in words only, because that grammar leaves no way to call one (github.com/ollama/ollama/issues/8095).
+    """
+    enforced = None if request.tools else request.response_schema
+    return replace(in_words(request), response_schema=enforced)
 
 
 def body(request: ChatRequest, facts: ModelFacts, context: int, *, stream: bool) -> dict[str, Any]:
