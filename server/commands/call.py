@@ -16,7 +16,7 @@ from ...agents.calls import Blob, Content, Embedded, Link, Text, ToolContext
 from ...knowledge.errors import InputError
 from ...tools import load
 from ..app import registry, services
-from ..console import Bar, err, out
+from ..console import Bar, out, out_json, refuse
 from . import flags
 
 EXAMPLES = """\
@@ -54,16 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
         finally:
             context.bar.clear()
     if output.is_error:
-        err(f"racto: {output.text}")
+        problem = output.structured or {}
+        refuse(problem.get("message", output.text), problem.get("hint", ""))
         return 2
     if arguments.json:
-        out(
-            json.dumps(
-                output.structured if output.structured is not None else {"text": output.text},
-                indent=2,
-                ensure_ascii=False,
-            )
-        )
+        out_json({"text": output.text} if output.structured is None else output.structured)
     else:
         out("\n".join(map(_readable, output.content)))
     return 0
