@@ -9,6 +9,7 @@ import enum
 import functools
 import inspect
 import json
+import typing
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 from racto.agents.calls import ToolContext
 from racto.agents.schemas import ParamSchema, ToolSchema
 from racto.agents.signatures import Signature, read_function, read_model
@@ -127,6 +128,7 @@ def refusal(hint: Any, value: Any) -> str:
         (dict[str, int], {"type": "object", "additionalProperties": {"type": "integer"}}),
         (set[int], {"type": "array", "items": {"type": "integer"}}),
         (Iterable[int], {"type": "array", "items": {"type": "integer"}}),
+        (tuple[()], {"type": "array", "minItems": 0, "maxItems": 0}),
         (Sequence[str], {"type": "array", "items": {"type": "string"}}),
         (datetime.datetime, {"type": "string", "format": "date-time"}),
         (bytes, {"type": "string", "contentEncoding": "base64"}),
@@ -136,6 +138,23 @@ def refusal(hint: Any, value: Any) -> str:
 )
 def test_a_type_has_one_flat_schema(hint: Any, expected: Any) -> None:
     assert schema_of(hint) == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("List", list),
+        ("Iterable", Iterable[Any]),
+        ("Dict", dict),
+        ("Tuple", tuple),
+        ("Set", set),
+        ("Sequence", Sequence),
+    ],
+)
+def test_the_old_names_of_types_mean_the_same(old: str, new: Any) -> None:
+    name = getattr(typing, old)
+    assert schema_of(name) == schema_of(new)
+    assert schema_of(typing.Union[name, None]) == schema_of(new | None)  # noqa: UP007  # as people wrote it
 
 
 def test_nested_models_are_written_out_and_keep_fields_named_like_keywords() -> None:
@@ -278,6 +297,8 @@ def test_an_error_never_repeats_a_huge_value() -> None:
     assert len(refusal(int, "x" * 1_000_000)) < 200
     assert len(refusal(str, list(range(100_000)))) < 200
     assert len(refusal(list[int], ["x"] * 1000)) < 600
+    assert "'x[0]' should be a valid array or a valid integer" in refusal(list[list[int]] | list[int], ["x"] * 100_000)
+    assert len(refusal(list[int], ["x"] * 100_000)) < 600
     assert len(refusal(str, 10**5000)) < 200
     assert len(refusal(int, {"k" * 10_000: 1})) < 200
 
@@ -468,6 +489,11 @@ def test_a_model_is_read_by_its_fields_and_docstring() -> None:
         "limit": {"type": "integer", "default": 5, "description": "How many"},
     }
     assert made.validate({"text": "a"}) == Query(text="a")
+
+
+def test_a_model_without_named_fields_cannot_be_a_tool() -> None:
+    with pytest.raises(InputError, match="no named fields"):
+        read_model(RootModel[list[int]])
 
 
 def test_a_schema_written_by_hand_says_the_same_as_one_that_was_read() -> None:
