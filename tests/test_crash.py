@@ -20,7 +20,7 @@ from racto.knowledge import indexing
 from racto.knowledge.catalogue import collection_named
 from racto.knowledge.database import Database
 from racto.knowledge.errors import CorruptError, DiskFullError
-from racto.knowledge.folder import ingest_folder
+from racto.knowledge.folder import IngestReport, ingest_folder
 from racto.knowledge.ingest import Ingester
 from racto.knowledge.pages import PageIndexRAG
 
@@ -65,8 +65,7 @@ def test_a_killed_ingest_keeps_every_acknowledged_document_and_no_half_one(tmp_p
             versions = (corpus.before.documents.get(path), corpus.after.documents.get(path))
             assert document in versions, f"run {run}: {path} is neither the old document nor the new one"
         assert found.index_is_fresh, f"run {run}: the index disagrees with the pages"
-        report = ingest_folder(Ingester(Database(database)), corpus.folder, metadata={"kept": "yes"}, prune=True)
-        assert not report.failed
+        assert not _ingest(database, corpus.folder).failed
         assert _state(database) == corpus.after, f"run {run}: resuming did not lead where an undisturbed ingest leads"
         database.unlink()
     assert killed >= RUNS // 4, "too few of the processes were killed while they worked"
@@ -242,7 +241,7 @@ class _Corpus:
         _write_files(folder, range(120), "first")
         if scenario == "update":
             start = tmp_path / "start.db"
-            ingest_folder(Ingester(Database(start)), folder)
+            _ingest(start, folder)
             before = _state(start)
             _write_files(folder, range(0, 120, 2), "second")
             _write_files(folder, range(120, 140), "first")
@@ -263,7 +262,17 @@ class _Corpus:
     def prepare(self, database: Path) -> None:
         """Put the file there that the process will find."""
         if self.start:
+            assert not self.start.with_name(f"{self.start.name}-wal").exists(), "it is still open"
             shutil.copy(self.start, database)
+
+
+def _ingest(path: Path, folder: Path) -> IngestReport:
+    """What the process does, here and undisturbed."""
+    database = Database(path)
+    try:
+        return ingest_folder(Ingester(database), folder, metadata={"kept": "yes"}, prune=True)
+    finally:
+        database.close()
 
 
 def _write_files(folder: Path, numbers: range, edition: str) -> None:
@@ -320,7 +329,7 @@ def _state(path: Path) -> _State:
         assert orphans.fetchone()[0] == 0
     index = PageIndexRAG(database=database)
     answers = [
-        [(one.entry.source, one.entry.position, one.score, one.snippet) for one in index.retrieve(query, 20)]
+        sorted((-one.score, one.entry.source, one.entry.position, one.snippet) for one in index.retrieve(query, 1000))
         for query in QUERIES
     ]
     fresh = _index_is_fresh(database)
