@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from importlib import import_module
 
-TYPE_CHECKING = False  # what type checkers know it by; importing `typing` for it would be most of what `import racto` costs
+TYPE_CHECKING = (
+    False  # what type checkers know it by; importing `typing` for it would be most of what `import racto` costs
+)
 if TYPE_CHECKING:
     from racto.agents.calls import Blob, Caller, Content, Embedded, Link, Text, ToolContext, ToolOutput
     from racto.agents.offers import (
