@@ -338,6 +338,13 @@ def test_settings_for_http_reach_the_server() -> None:
         assert status(f"{address}/mcp", Authorization="Bearer s3cret") != 401
 
 
+def test_serving_a_person_at_a_terminal_says_what_it_waits_for() -> None:
+    ended, shown = at_a_terminal("serve", answer="\x04")
+    assert ended == 0
+    assert "Waiting for an MCP client" in shown
+    assert "racto install --help" in shown
+
+
 def test_others_are_let_in_only_with_a_token(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--transport", "http", "--host", "0.0.0.0", "--port", "0"]) == 2
     assert "RACTO_TOKEN" in capfd.readouterr().err

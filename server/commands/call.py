@@ -85,10 +85,10 @@ class ConsoleContext(ToolContext):
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return None
         self.bar.clear()
-        sys.stderr.write(f"{message} [y/N] ")
-        sys.stderr.flush()
         before = signal.signal(signal.SIGINT, signal.default_int_handler)  # asyncio's would wait for the line
         try:
+            sys.stderr.write(f"{message} [y/N] ")
+            sys.stderr.flush()
             return sys.stdin.readline().strip().lower() in {"y", "yes"}
         finally:
             signal.signal(signal.SIGINT, before)
