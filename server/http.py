@@ -26,7 +26,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..knowledge.errors import ConfigError
 from .endings import run_to_the_end
 from .eras import serve_streams
-from .security import LOOPBACK_NAMES, LOOPBACK_ORIGINS, AddressGuard, TokenGuard, check_exposure, listening_names
+from .security import (
+    LOOPBACK_NAMES,
+    LOOPBACK_ORIGINS,
+    AddressGuard,
+    SizeGuard,
+    TokenGuard,
+    check_exposure,
+    listening_names,
+)
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -136,12 +144,10 @@ class Interruptible:
                     await self._app(scope, receive, watched)
                 finally:
                     del self._running[cancel]
-            if not cancel.cancelled_caught:
-                return
-        if not started:
-            await Response("The server is stopping.", 503, {"Connection": "close"})(scope, receive, send)
-        elif not ended:
+        if started and not ended:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+        elif not started and self._stopping:
+            await Response("The server is stopping.", 503, {"Connection": "close"})(scope, receive, send)
 
     async def stop(self, grace: float) -> None:
         """End every stream now, and what else is running after `grace` seconds; refuse what comes."""
@@ -174,6 +180,9 @@ def build_app(
     sessions = Sessions(server, max_request_bytes)
     sse = SseSessions(server, max_request_bytes)
 
+    def guarded(app: ASGIApp) -> ASGIApp:
+        return TokenGuard(SizeGuard(app, max_request_bytes), token)
+
     async def health(request: Request) -> JSONResponse:
         return JSONResponse({"status": "ok", "name": server.name, "version": server.version})
 
@@ -184,9 +193,9 @@ def build_app(
 
     return Starlette(
         routes=[
-            Route("/mcp", TokenGuard(sessions, token)),
-            Route("/sse", TokenGuard(sse, token), methods=["GET"]),
-            Mount("/messages/", TokenGuard(sse.post, token)),
+            Route("/mcp", guarded(sessions)),
+            Route("/sse", guarded(sse), methods=["GET"]),
+            Mount("/messages/", guarded(sse.post)),
             Route("/health", health),
         ],
         middleware=[
@@ -257,18 +266,26 @@ def _listen(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
             0
         ]
-        # asyncio switches Nagle's algorithm off (40 ms an answer) only where the protocol number is spelt out.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        if sys.platform != "win32":  # there it would let a second server steal the port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(2048)
-        return listener
+        return _bound(family, address)
     except OSError as error:
         raise ConfigError(
             f"Cannot listen on {host} port {port}: {error.strerror or error}.",
             "Choose another with --port or RACTO_PORT (0 takes a free one).",
         ) from None
+
+
+def _bound(family: int, address: Any) -> socket.socket:
+    # asyncio switches Nagle's algorithm off (40 ms an answer) only where the protocol number is spelt out.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if sys.platform != "win32":  # there it would let a second server steal the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 @contextmanager

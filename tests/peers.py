@@ -135,7 +135,12 @@ def wait_for_text(log: Path, text: str, process: subprocess.Popen[bytes]) -> str
     with subprocess.Popen(
         ["tail", "-n", "+1", "-F", "-s", "0.02", str(log)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as tail:
-        ended = threading.Thread(target=lambda: (process.wait(), tail.terminate()), daemon=True)
+
+        def end() -> None:
+            process.wait()
+            tail.terminate()
+
+        ended = threading.Thread(target=end, daemon=True)
         ended.start()
         assert tail.stdout is not None
         try:
