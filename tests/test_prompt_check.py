@@ -275,6 +275,24 @@ def test_a_constraint_can_contradict_the_aim_or_itself() -> None:
     assert told(check(constraints=["Use between 5 and 3 words."]), "constraints[0]", "words").severity == "error"
 
 
+def test_a_number_of_any_length_is_read_or_left_alone() -> None:
+    assert told(
+        check(constraints=["At most 9,999 words.", "At least 10000 words."]), "constraints[0], constraints[1]", "words"
+    )
+    assert check(constraints=[f"At most {'9' * 5000} words.", f"At least {'9' * 5001} words."]) == []
+
+
+def test_three_rules_in_conflict_are_each_named() -> None:
+    findings = check(constraints=["Answer in German.", "Answer in French.", "Answer in Polish."])
+    assert {each.where for each in findings} == {
+        f"constraints[{a}], constraints[{b}]" for a, b in ((0, 1), (0, 2), (1, 2))
+    }
+    findings = check(constraints=["Use at most 9 words.", "Use at least 3 words.", "Use at least 12 words."])
+    assert [each.where for each in findings] == ["constraints[0], constraints[2]"]
+    findings = check(constraints=["Cite sources."] * 3)
+    assert [each.where for each in findings] == ["constraints[0], constraints[1]", "constraints[0], constraints[2]"]
+
+
 def test_a_repeated_constraint_is_noticed_whatever_its_case_and_marks() -> None:
     assert told(
         check(constraints=["Cite sources.", "Be brief.", "cite the sources!"]), "constraints[0], constraints[2]", "same"
