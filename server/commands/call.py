@@ -89,7 +89,8 @@ class ConsoleContext(ToolContext):
         try:
             sys.stderr.write(f"{message} [y/N] ")
             sys.stderr.flush()
-            return sys.stdin.readline().strip().lower() in {"y", "yes"}
+            with self.waiting():
+                return sys.stdin.readline().strip().lower() in {"y", "yes"}
         finally:
             signal.signal(signal.SIGINT, before)
 
