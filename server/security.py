@@ -119,7 +119,8 @@ class AddressGuard:
             return _refuse(
                 421,
                 AccessError(
-                    f"This request is addressed to {named}.", "To serve that name, put it in RACTO_ALLOWED_HOSTS."
+                    f"This request is addressed to {named}.",
+                    "To serve that name, put it in RACTO_ALLOWED_HOSTS (`allowed_hosts` in code).",
                 ),
             )
         for origin in headers.getlist("origin"):
@@ -128,7 +129,7 @@ class AddressGuard:
                     403,
                     AccessError(
                         f"Pages of {origin[:200]} may not call this server.",
-                        "To let them, put their origin in RACTO_ALLOWED_ORIGINS.",
+                        "To let them, put their origin in RACTO_ALLOWED_ORIGINS (`allowed_origins` in code).",
                     ),
                 )
         return None
