@@ -187,6 +187,15 @@ def test_deleting_asks_first_and_can_be_undone(registry: ToolRegistry) -> None:
     assert "chef" in ok(registry, "prompt_list").text
 
 
+def test_deleting_with_nobody_to_ask_takes_a_second_call(registry: ToolRegistry) -> None:
+    ok(registry, "prompt_save", name="chef", **CHEF)
+    output = call(registry, "prompt_delete", name="chef")
+    assert output.is_error
+    assert "confirm=true" in output.text
+    ok(registry, "prompt_delete", name="chef", confirm=True)
+    assert ok(registry, "prompt_list").text == "No prompt is stored yet."
+
+
 def test_deleting_what_is_not_there_asks_nobody(registry: ToolRegistry) -> None:
     somebody = Answering(answer=True)
     assert call(registry, "prompt_delete", somebody, name="chef").is_error

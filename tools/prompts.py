@@ -12,7 +12,7 @@ from pydantic import Field
 from ..agents.calls import Text, ToolContext
 from ..agents.offers import Changed, PromptArgument, PromptEntry, PromptMessage, ResourceEntry, Toolset
 from ..agents.toolbox import Tool
-from ..knowledge.errors import DeclinedError
+from ..knowledge.errors import DeclinedError, InputError
 from ..knowledge.placeholders import fill
 from ..knowledge.prompt_store import PromptStore, StoredPrompt
 from ..knowledge.prompts import prompt_fields, prompt_from
@@ -231,12 +231,17 @@ class PromptTools:
         """Make an older version the newest, as a new version; also brings back a deleted prompt."""
         return _saved(self._store.restore(name, version or None))
 
-    async def prompt_delete(self, name: str, context: ToolContext) -> str:
-        """Delete a stored prompt; prompt_restore brings it back."""
+    async def prompt_delete(self, name: str, context: ToolContext, confirm: bool = False) -> str:
+        """Delete a stored prompt; prompt_restore brings it back. The person is asked first.
+
+        :param confirm: true when the person said yes and cannot be asked here.
+        """
         stored = await asyncio.to_thread(self._store.get, name)
-        # Nobody to ask is no objection: nothing is lost for good, and the host has asked if it wants to.
-        if await context.confirm(f"Delete the prompt {name!r} (version {stored.version})?") is False:
-            raise DeclinedError(f"The prompt {name!r} was not deleted.", "Leave it as it is.")
+        answer = await context.confirm(f"Delete the prompt {name!r} (version {stored.version})?")
+        if answer is False:
+            raise DeclinedError(f"The prompt {name!r} was not deleted: the person said no.")
+        if answer is None and not confirm:
+            raise InputError(f"This would delete {name!r}.", "Ask the person, then call again with confirm=true.")
         await asyncio.to_thread(self._store.delete, name)
         return f"{name} is deleted. prompt_restore brings it back."
 
