@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from mcp import Client
 from racto.agents.calls import Text, ToolContext, ToolOutput
-from racto.agents.offers import Toolset
+from racto.agents.offers import Observable, Toolset
 from racto.agents.toolbox import ToolRegistry
 from racto.knowledge.database import Database
 from racto.knowledge.errors import InputError, UnknownNameError
@@ -251,6 +251,23 @@ def test_a_variable_may_be_called_user_message(offered: Toolset, registry: ToolR
     assert [(each.name, each.required) for each in entry.arguments] == [("user_message", True)]
     (message,) = prompts.render("echo", {"user_message": "soup"})
     assert "Answer soup with a recipe." in str(message.content)
+
+
+def test_both_families_say_when_a_prompt_changes(offered: Toolset, registry: ToolRegistry) -> None:
+    heard: list[str | None] = []
+
+    def changed(uri: str | None = None) -> None:
+        heard.append(uri)
+
+    families = [*offered.resources, *offered.prompts]
+    ends = [family.subscribe(changed) for family in families if isinstance(family, Observable)]
+    assert len(ends) == 2
+    ok(registry, "prompt_save", name="chef", **CHEF)
+    assert heard == ["racto://prompts/chef", None]
+    for end in ends:
+        end()
+    ok(registry, "prompt_delete", name="chef", confirm=True)
+    assert len(heard) == 2
 
 
 def test_a_client_sees_a_saved_prompt_at_once(offered: Toolset) -> None:
