@@ -311,9 +311,11 @@ def test_clients_that_leave_in_the_middle_leave_no_traceback(peer: HttpPeer) -> 
         until(listening, b"\r\n\r\n")
     with raw(peer, f"{post_head}Mcp-Session-Id: {session}\nContent-Length: {len(call)}", call) as calling:
         until(calling, b"\r\n\r\n")
+        peer.wait_for("hang began", times=2)
     headers = "MCP-Protocol-Version: 2026-07-28\nMcp-Method: tools/call\nMcp-Name: hang"
     with raw(peer, f"{post_head}{headers}\nContent-Length: {len(modern)}", modern):
-        peer.wait_for("hang began")
+        peer.wait_for("hang began", times=3)
+    peer.wait_for("hang ended", times=2)  # leaving is cancelling in 2026-07-28, and is not in the revisions before
     with raw(peer, f"{post_head}Content-Length: 1000", b"half a body"):
         pass
     assert (
