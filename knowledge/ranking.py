@@ -112,9 +112,10 @@ class Statistics:
         """The pages that hold a term, for each of the first `fields` fields where any does."""
         import numpy as np
 
+        numbers = ",".join(map(str, self.first))
         rows = connection.execute(
-            f"SELECT field, block, data FROM postings WHERE collection_id = ? AND block IN ({','.join(map(str, self.first))})"
-            " AND term = ? AND field < ? ORDER BY block",
+            f"SELECT field, block, data FROM postings WHERE collection_id = ? AND block IN ({numbers}) AND term = ? AND field < ?"  # noqa: S608 - numbers
+            " ORDER BY block",
             (self.collection_id, term, fields),
         ).fetchall()
         found = []
@@ -294,13 +295,15 @@ def _contenders(query: Query, scores: Floats, to_come: float, most: int) -> Inte
     """The places that can still be among the best, when all others cannot and they are at most so many."""
     import numpy as np
 
-    places = np.flatnonzero(scores if query.allowed is None else np.where(query.allowed, scores, 0))
+    if scores.max() <= to_come:
+        return None  # a page not seen yet could win
+    places = np.flatnonzero(scores > 0 if query.allowed is None else (scores > 0) & query.allowed)
     if len(places) < query.limit:
         return None
     reached = scores[places]
     needed = _nth_best(reached, query.limit) - to_come * (1 + 1e-9)  # rounding must not cost a page its chance
     if needed <= 0:
-        return None  # a page not seen yet could win
+        return None
     places = places[reached >= needed]
     return places if len(places) <= most else None
 
