@@ -9,12 +9,13 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from mcp.server.sse import SseServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp_types import INVALID_REQUEST
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -26,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..knowledge.errors import ConfigError
 from .endings import run_to_the_end
 from .eras import serve_streams
+from .framing import Refusal, parse, to_message
 from .security import (
     LOOPBACK_NAMES,
     LOOPBACK_ORIGINS,
@@ -110,8 +112,22 @@ class SseSessions:
             await serve_streams(self._server, read, write)
 
     async def post(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take one message for a session."""
-        await self._transport.handle_post_message(scope, receive, send)
+        """Take one message for a session; what is no message is refused here, the SDK would log each with a traceback."""
+        request = await receive()
+        value = parse(request.get("body", b""))
+        message = value if isinstance(value, Refusal) else to_message(value)
+        if scope["method"] == "POST" and (message is None or isinstance(message, Refusal)):
+            refusal = message or Refusal(INVALID_REQUEST, "Not a JSON-RPC 2.0 answer.")
+            await Response(refusal.encode(), 400, media_type="application/json")(scope, receive, send)
+            return
+        waiting = [request]
+
+        async def replay() -> Message:
+            return waiting.pop() if waiting else await receive()
+
+        # The client may be gone by the time its session would take the message.
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self._transport.handle_post_message(scope, replay, send)
 
 
 class Interruptible:

@@ -115,6 +115,13 @@ def until(connection: socket.socket, text: bytes) -> bytes:
     return data
 
 
+@contextmanager
+def sse_session(peer: HttpPeer) -> Iterator[tuple[socket.socket, str]]:
+    """An open HTTP+SSE stream and where to post."""
+    with raw(peer, "GET /sse HTTP/1.1\nHost: localhost") as stream:
+        yield stream, until(stream, b"\r\n\r\n\r\n").split(b"data: ")[1].split()[0].decode()
+
+
 # --- the official client -------------------------------------------------------------------------------------------------
 
 
@@ -231,21 +238,19 @@ def test_a_request_over_the_limit_is_refused_whether_it_says_its_size_or_not(sha
         chunk = b"%x\r\n%s\r\n" % (100_000, b"x" * 100_000)
         connection.sendall(chunk * 11)
         assert b" 413 " in until(connection, b"\r\n")
-    with raw(shared, "GET /sse HTTP/1.1\nHost: localhost") as stream:
-        events = until(stream, b"session_id=")
-        session = until(stream, b"\r\n") if events.endswith(b"=") else events.split(b"session_id=")[1]
-        path = f"/messages/?session_id={session.split()[0].decode()}"
-        with exchange(shared, "POST", path, big, **JSON) as response:
-            assert response.status == 413
+    with sse_session(shared) as (_, path), exchange(shared, "POST", path, big, **JSON) as response:
+        assert response.status == 413
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[]", b"5", b"null", b'{"jsonrpc":"2.0"}'])
 def test_what_is_no_message_is_a_client_error(shared: HttpPeer, body: bytes) -> None:
     session = open_session(shared)
-    for headers in ({**JSON, "Mcp-Session-Id": session}, MODERN):
-        with exchange(shared, "POST", "/mcp", body, **headers) as response:
-            assert 400 <= response.status < 500
-            assert json.loads(response.read())["error"]["code"] in {-32700, -32600, -32602}
+    with sse_session(shared) as (_, path):
+        for url, headers in (("/mcp", {**JSON, "Mcp-Session-Id": session}), ("/mcp", MODERN), (path, JSON)):
+            with exchange(shared, "POST", url, body, **headers) as response:
+                assert 400 <= response.status < 500
+                assert json.loads(response.read())["error"]["code"] in {-32700, -32600, -32602}
+    assert "Traceback" not in shared.log.read_text()
 
 
 def test_answers_are_not_held_back() -> None:
@@ -293,9 +298,7 @@ def test_clients_that_leave_in_the_middle_leave_no_traceback(peer: HttpPeer) -> 
     call = json.dumps(request(2, "tools/call", {"name": "hang", "arguments": {}})).encode()
     modern = json.dumps(request(3, "tools/call", envelope(name="hang", arguments={}))).encode()
     post_head = f"POST /mcp HTTP/1.1\nHost: localhost\nContent-Type: application/json\nAccept: {JSON['Accept']}\n"
-    with raw(peer, "GET /sse HTTP/1.1\nHost: localhost") as sse:
-        events = until(sse, b"\r\n\r\n\r\n")
-        path = events.split(b"data: ")[1].split()[0].decode()
+    with sse_session(peer) as (_, path):
         for message in (
             request(1, "initialize", handshake()),
             {"jsonrpc": "2.0", "method": "notifications/initialized"},
@@ -305,6 +308,13 @@ def test_clients_that_leave_in_the_middle_leave_no_traceback(peer: HttpPeer) -> 
                 assert response.status == 202
         peer.wait_for("hang began")
     peer.wait_for("hang ended")
+    for _ in range(20):
+        with sse_session(peer) as (sse, path):
+            body = json.dumps(request(1, "initialize", handshake())).encode()
+            head = f"POST {path} HTTP/1.1\nHost: localhost\nContent-Type: application/json\nContent-Length: {len(body)}"
+            with raw(peer, head, body) as posting:
+                sse.close()  # while the message is on its way
+                until(posting, b"\r\n\r\n")
     with raw(
         peer, f"GET /mcp HTTP/1.1\nHost: localhost\nAccept: text/event-stream\nMcp-Session-Id: {session}"
     ) as listening:
