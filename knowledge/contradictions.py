@@ -158,7 +158,7 @@ def _languages(text: str) -> list[str]:
     """The one language a sentence wants answers in, if it is exactly one and unconditionally."""
     plain = _plain(text)
     names = _LANGUAGE.findall(plain)
-    return names if len(names) == 1 and _ANSWER_IN.match(plain) and not _CONDITION.search(plain) else []
+    return names if len(names) == 1 and _ANSWER_IN.match(plain) else []
 
 
 # Counts ----------------------------------------------------------------------------------------------------------------------
@@ -233,8 +233,6 @@ def _count_clashes(rules: Sequence[Rule]) -> Iterator[Clash]:
 
 def _counts(text: str) -> Iterator[_Count]:
     plain = _plain(text)
-    if _CONDITION.search(plain):
-        return
     negation = _NEGATION.search(plain)
     negated_from = negation.end() if negation else len(plain)
     topic = frozenset(_stem(word) for word in re.findall(r"[a-z'-]+", _BOUND.sub(" ", plain)) if word not in _FILLER)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from .test_prompt_check import Ticket, check, told
+from .good_prompts import Ticket
+from .test_prompt_check import check, told
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,7 @@ from .test_prompt_check import Ticket, check, told
         ("Give exactly 3 examples.", "Provide at least 4 examples."),
         ("Respond with 3-5 bullet points.", "Use no more than two bullets."),
         ("Do not use more than 3 sentences.", "Answer in between 4 and 6 sentences."),
+        ("When asked, use at most 3 words.", "Use at least 5 words when asked."),
         ("Respond in English.", "Always answer in German only."),
         ("Respond only in JSON.", "Answer in Markdown."),
         ("Return valid JSON, nothing else.", "Your answer must be short. Never use JSON."),
@@ -47,6 +49,8 @@ def test_two_constraints_that_cannot_both_be_kept_are_an_error(one: str, other: 
         ("Write the field `body` in Markdown.", "Return JSON."),
         ("Never output JSON inside Markdown.", "Return JSON."),
         ("Reply in English or German.", "Answer in French."),
+        ("If asked for data, answer in JSON.", "Answer in Markdown."),
+        ("When the user writes German, use at most 3 sentences.", "Use at least 5 sentences."),
     ],
 )
 def test_constraints_about_different_things_are_left_alone(one: str, other: str) -> None:

@@ -108,6 +108,13 @@ def restored_example(value: str) -> str:
 
 
 @given(ANY_PROMPT)
+@example(
+    reviewer(
+        examples=[{"input": "a\n Output: b\n\nExample 2:\n Input: c\n Output: d", "output": "e"}],
+        output_format="A haiku.",
+    )
+)
+@example(reviewer(constraints=["a\n- b", "c\r\n- d"], output_format="A haiku."))
 def test_every_value_can_be_read_back_from_the_compiled_text(prompt: RactoPrompt) -> None:
     found = sections(prompt.compile())
     for name, value in (("ROLE", prompt.role), ("AIM", prompt.aim), ("CONTEXT", prompt.context), ("TONE", prompt.tone)):
