@@ -439,6 +439,17 @@ def test_files_and_sockets_serve_as_pipes_do(log: Path, tmp_path: Path, kind: st
     assert sorted(answer["id"] for answer in lines(answers.read_bytes())) == list(range(1, 1002))
 
 
+def test_the_transport_for_other_platforms_serves_and_keeps_noise_away(log: Path) -> None:
+    with stdio_peer(log, "--without-asyncio-pipes", "--noise", "print") as peer:
+        assert "2026-07-28" in peer.ask("server/discover", envelope())["result"]["supportedVersions"]
+        peer.initialize()
+        assert peer.text("noise", how="print") == "done"
+        assert peer.text("length", text="grüße") == "5"
+        assert peer.end() == b""
+        assert peer.process.returncode == 0
+        assert peer.stderr().count("NOISE") == 3
+
+
 def test_nobody_there_is_the_end(log: Path) -> None:
     with stdio_peer(log, stdin=subprocess.DEVNULL) as peer:
         assert peer.stdout.read() == b""
