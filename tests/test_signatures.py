@@ -68,6 +68,12 @@ class Point:
     y: int = 0
 
 
+@dataclass
+class Twin:
+    x: int
+    y: int = 0
+
+
 class Options(TypedDict):
     size: int
     note: NotRequired[str]
@@ -209,6 +215,8 @@ OnlyA = Annotated[str, Field(pattern="^a+$")]
         (list[int] | list[str], 2, [[], [1], ["a"]], [[1, "a"], "a"]),
         (set[int] | list[int], 0, [[], [1, 1]], [["a"]]),
         (Literal["a", 1] | Literal["b", None], 0, ["a", 1, "b", None], ["c", True]),
+        (Literal["a", "b"] | Literal["b", "c"], 0, ["a", "b", "c"], ["d"]),
+        (Point | Twin, 0, [{"x": 1}], [{"z": 1}]),
         (Annotated[str, Field(json_schema_extra={"minimum": 3})] | int, 2, ["a", 1], [1.5]),
         (
             Annotated[Annotated[str, Field(min_length=1)] | None, Field(json_schema_extra={"minLength": 2})],
@@ -230,6 +238,8 @@ def test_alternatives_are_merged_only_when_that_changes_nothing(
 ) -> None:
     made = signature(hint)
     assert len(made.input_schema["properties"]["x"].get("anyOf", [])) == branches
+    values = made.input_schema["properties"]["x"].get("enum", [])
+    assert all(value not in values[:position] for position, value in enumerate(values))
     judge = Draft202012Validator(made.input_schema)
     for value in right:
         if value != "":  # what `json_schema_extra` says is its author's business
