@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 URI = "racto://prompts/"
 USER_MESSAGE = "user_message"
 
+Role = Annotated[str, Field(description="who the model is")]
+Aim = Annotated[str, Field(description="what it must accomplish")]
+Constraints = Annotated[list[str], Field(description="hard rules")]
+Tone = Annotated[str, Field(description="style of the answer")]
+Background = Annotated[str, Field(description="what it needs to know")]
+Guardrails = Annotated[bool, Field(description="forbid guessing")]
 Format = Annotated[str | dict[str, Any], Field(description="json, text, markdown, a description, or a JSON Schema")]
 Examples = Annotated[list[dict[str, str]], Field(description="each with input and output")]
 Version = Annotated[int, Field(ge=0, description="0: the newest")]
@@ -144,14 +150,14 @@ class PromptTools:
         self,
         name: str = "",
         version: Version = 0,
-        role: str = "",
-        aim: str = "",
-        constraints: list[str] = [],  # noqa: B006 - never changed; a plain default keeps the schema flat
-        tone: str = "",
+        role: Role = "",
+        aim: Aim = "",
+        constraints: Constraints = [],  # noqa: B006 - never changed; a plain default keeps the schema flat
+        tone: Tone = "",
         output_format: Format = "",
-        context: str = "",
+        context: Background = "",
         examples: Examples = [],  # noqa: B006
-        anti_hallucination: bool = True,
+        anti_hallucination: Guardrails = True,
         variables: dict[str, str] = {},  # noqa: B006
         provider: Literal["", "openai", "anthropic", "google", "ollama", "generic"] = "",
         user_message: str = "",
@@ -173,14 +179,14 @@ class PromptTools:
     def prompt_check(
         self,
         name: str = "",
-        role: str = "",
-        aim: str = "",
-        constraints: list[str] = [],  # noqa: B006
-        tone: str = "",
+        role: Role = "",
+        aim: Aim = "",
+        constraints: Constraints = [],  # noqa: B006
+        tone: Tone = "",
         output_format: Format = "",
-        context: str = "",
+        context: Background = "",
         examples: Examples = [],  # noqa: B006
-        anti_hallucination: bool = True,
+        anti_hallucination: Guardrails = True,
         context_window: Annotated[int, Field(ge=1, description="tokens")] = 8192,
     ) -> Findings:
         """Find what makes a draft or stored prompt fail: gaps, contradicting rules, stray braces, examples that break the output schema."""
@@ -194,14 +200,14 @@ class PromptTools:
     def prompt_save(
         self,
         name: str,
-        role: str,
-        aim: str,
-        constraints: list[str],
-        tone: str,
+        role: Role,
+        aim: Aim,
+        constraints: Constraints,
+        tone: Tone,
         output_format: Format,
-        context: str = "",
+        context: Background = "",
         examples: Examples = [],  # noqa: B006
-        anti_hallucination: bool = True,
+        anti_hallucination: Guardrails = True,
         choices: dict[str, list[str]] = {},  # noqa: B006
         note: str = "",
     ) -> Saved:
