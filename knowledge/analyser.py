@@ -140,7 +140,9 @@ class _Memo(dict[str, tuple[str, ...]]):
 
     def _word(self, chunk: str) -> list[Span]:
         end = len(chunk)
-        if chunk.isascii() and chunk.isalpha() and (chunk.islower() or chunk[1:].islower()):  # nearly every chunk there is
+        if (
+            chunk.isascii() and chunk.isalpha() and (chunk.islower() or chunk[1:].islower())
+        ):  # nearly every chunk there is
             return [(self._stem(chunk.lower()), 0, end)]
         text = chunk if chunk.isascii() else _normal(chunk)
         folded = text.casefold()

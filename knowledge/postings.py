@@ -11,6 +11,7 @@ no tombstones: statistics made from these rows are exact, and the rows are the s
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -129,8 +130,13 @@ def _write(
 
 
 def _bump(connection: sqlite3.Connection, collection_id: int) -> None:
-    """Tell every process that what it remembers of this collection is old."""
-    connection.execute("UPDATE collections SET revision = revision + 1 WHERE id = ?", (collection_id,))
+    """Tell every process that what it remembers of this collection is old.
+
+    By the clock, so that a collection deleted and made again with the same id is not taken for its former self.
+    """
+    connection.execute(
+        "UPDATE collections SET revision = max(revision + 1, ?) WHERE id = ?", (time.time_ns(), collection_id)
+    )
 
 
 def _split(data: bytes) -> list[bytes]:
