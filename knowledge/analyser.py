@@ -168,7 +168,7 @@ class _Memo(dict[str, tuple[str, ...]]):
             return _without_accents(word[:_MAX_TERM])
         with self._lock:
             stem: str = self._stemmer.stemWord(word)
-        return stem if stem.isascii() else _without_accents(stem)
+        return _without_accents(stem)
 
 
 def _normal(chunk: str) -> str:
@@ -189,6 +189,8 @@ def _parts(text: str) -> Iterator[Span]:
 
 def _without_accents(stem: str) -> str:
     """A stem as people write it who leave accents out: `café` as `cafe`, `ёлк` as `елк`; `й` and the marks of other scripts stay."""
+    if stem.isascii():
+        return stem
     return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", stem)))
 
 
@@ -228,8 +230,13 @@ def spans(text: str, language: str) -> Iterator[Span]:
     """The same terms in the same order as `terms`, each with where it stands in `text`: `(term, start, end)`."""
     memo = _memo(language)
     for match in _chunks(text).finditer(text):
-        for term, start, end in memo.spans(match[0]):
-            yield term, match.start() + start, match.start() + end
+        at = match.start()
+        found = memo[match[0]]
+        if len(found) == 1:
+            yield found[0], at, match.end()
+        elif found:
+            for term, start, end in memo.spans(match[0]):
+                yield term, at + start, at + end
 
 
 def query_terms(text: str, languages: Collection[str]) -> list[str]:
