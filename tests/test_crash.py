@@ -46,30 +46,30 @@ _WORDS = [
 def test_a_killed_ingest_keeps_every_acknowledged_document_and_no_half_one(tmp_path: Path, scenario: str) -> None:
     corpus = _Corpus.make(tmp_path, scenario)
     chance = random.Random(scenario)
-    killed = partly = 0
-    for run in range((RUNS + 1) // 2):
-        database = tmp_path / f"run-{run}.db"
+    wanted = (RUNS + 1) // 2
+    killed = partly = attempts = 0
+    while killed < wanted:
+        attempts += 1
+        assert attempts <= 4 * wanted, "the processes end before they can be killed"
+        database = tmp_path / f"run-{attempts}.db"
         corpus.prepare(database)
-        acknowledged = _kill_at_random(database, corpus.folder, chance.uniform(0, corpus.seconds))
-        if acknowledged is not None:
-            killed += 1
-            partly += 0 < acknowledged < len(corpus.files)
-        else:
-            acknowledged = len(corpus.files)
+        acknowledged = _kill_at_random(database, corpus, chance)
+        if acknowledged is None:
+            continue
+        killed += 1
+        partly += 0 < acknowledged < len(corpus.files)
         found = _state(database)
         for path in corpus.files[:acknowledged]:
-            assert found.documents[path] == corpus.after.documents[path], (
-                f"run {run}: {path} was acknowledged and is lost"
-            )
+            assert found.documents[path] == corpus.after.documents[path], f"{path} was acknowledged and is lost"
         for path, document in found.documents.items():
             versions = (corpus.before.documents.get(path), corpus.after.documents.get(path))
-            assert document in versions, f"run {run}: {path} is neither the old document nor the new one"
-        assert found.index_is_fresh, f"run {run}: the index disagrees with the pages"
+            assert document in versions, f"{path} is neither the old document nor the new one"
+        assert found.index_is_fresh, "the index disagrees with the pages"
         assert not _ingest(database, corpus.folder).failed
-        assert _state(database) == corpus.after, f"run {run}: resuming did not lead where an undisturbed ingest leads"
+        assert _state(database) == corpus.after, "resuming did not lead where an undisturbed ingest leads"
         database.unlink()
-    assert killed >= RUNS // 4, "too few of the processes were killed while they worked"
-    assert partly, "no process was killed between two acknowledgements"
+    print(f"{scenario}: {killed} killed in {attempts} attempts, {partly} of them between acknowledgements")
+    assert partly >= wanted // 4, "too few processes were killed between two acknowledgements"
 
 
 def test_a_full_disk_is_named_and_what_was_acknowledged_stays(small_disk: Path, tmp_path: Path) -> None:
@@ -291,11 +291,13 @@ def _start(database: Path, folder: Path) -> subprocess.Popen[str]:
     return child
 
 
-def _kill_at_random(database: Path, folder: Path, after_seconds: float) -> int | None:
+def _kill_at_random(database: Path, corpus: _Corpus, chance: random.Random) -> int | None:
     """How many files were acknowledged when the process was killed; `None` when it had finished before."""
-    child = _start(database, folder)
+    child = _start(database, corpus.folder)
+    begun = time.monotonic()
     try:
-        child.wait(timeout=after_seconds)
+        child.wait(timeout=chance.uniform(0, corpus.seconds))
+        corpus.seconds = time.monotonic() - begun  # the machine is faster now than it was
     except subprocess.TimeoutExpired:
         child.kill()
     output, _ = child.communicate(timeout=60)
