@@ -51,13 +51,16 @@ def add(connection: sqlite3.Connection, collection_id: int, pages: Sequence[Inde
     """
     for block, rows in _blocks(pages):
         there = _read(connection, collection_id, block, LENGTH, 0)
-        if there[-_WIDTH:] < rows[LENGTH, 0]:  # new pages come after old ones, nearly always
+        new_places = [_place(posting) for posting in _split(rows[LENGTH, 0])]
+        if len(set(new_places)) < len(new_places):
+            raise ConflictError("A page was given twice.", "Give every page once.")
+        if not there or _place(there[-_WIDTH:]) < new_places[0]:  # new pages come after old ones, nearly always
             connection.executemany(
                 "INSERT INTO postings VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET data = CAST(data || excluded.data AS BLOB)",
                 ((collection_id, block, term, number, rows[term, number]) for term, number in sorted(rows)),
             )
             continue
-        if {_place(posting) for posting in _split(there)} & {_place(posting) for posting in _split(rows[LENGTH, 0])}:
+        if {_place(posting) for posting in _split(there)}.intersection(new_places):
             raise ConflictError("A page is in the index already.", "Remove it from the index before adding it again.")
         for (term, number), new in rows.items():
             old = _read(connection, collection_id, block, term, number)

@@ -62,13 +62,23 @@ def test_clearing_a_collection_leaves_the_others() -> None:
     assert {row[0] for row in index.rows()} == {2}
 
 
-def test_a_page_that_is_there_is_not_added_again() -> None:
+@pytest.mark.parametrize(
+    "again", [{4: ["a"], 5: ["b"]}, {5: ["a", "a", "b"]}, {5: []}, {5: ["a"], 6: ["a"]}, {3: ["c"]}]
+)
+def test_a_page_that_is_there_is_not_added_again(again: dict[int, list[str]]) -> None:
     index = Index()
     index.add({3: ["a"], 5: ["a"]})
     before = index.rows()
     with pytest.raises(ConflictError, match="already"):
-        index.add({4: ["a"], 5: ["b"]})
+        index.add(again)
     assert index.rows() == before
+
+
+def test_a_page_given_twice_is_refused() -> None:
+    index = Index()
+    with pytest.raises(ConflictError, match="twice"):
+        index.add_pages(IndexedPage(1, ["a"]), IndexedPage(1, ["b"]))
+    assert index.rows() == []
 
 
 @pytest.mark.parametrize("wrong", [{9: ["a"]}, {3: ["b"]}, {3: ["a", "a"]}])
