@@ -199,11 +199,8 @@ def report(
             *((name, judged[name]) for name in (FILINGS, TUNED_ON)),
         ]:
             lines.append(f"| {name} | {' | '.join(f'{row[engine]:.1f}' for engine in engines)} |")
-        lines += [
-            "",
-            f"`{FILINGS}` (the right page among all pages of all filings) and `{TUNED_ON}` are not in the mean: the weights of the fields are a"
-            " compromise between these two.",
-        ]
+        about_two = f"`{FILINGS}` (the right page among all pages of all filings) and `{TUNED_ON}` are not in the mean:"
+        lines += ["", f"{about_two} the weights of the fields are a compromise between these two."]
         lines += ["", "![nDCG@10 by collection](pages.svg)"]
     columns = {
         "build, s": "build_s",
