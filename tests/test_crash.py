@@ -26,7 +26,7 @@ from racto.knowledge.pages import PageIndexRAG
 
 RUNS = int(os.environ.get("RACTO_CRASH_RUNS", "25"))
 CHILD = Path(__file__).with_name("crash_child.py")
-QUERIES = ("copper river delta", "the committee on granite", "quartz", "file 17 and file 90", "harbour")
+QUERIES = ("copper river delta", "the edition of file 17 and file 90")
 _WORDS = [
     "copper",
     "river",

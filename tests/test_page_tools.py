@@ -149,10 +149,13 @@ def test_what_fails_in_a_folder_is_told_with_its_reason(host: Host) -> None:
 
 def test_long_reports_are_cut_and_say_so(host: Host) -> None:
     host.write(**{f"f{number:03}": f"text {number}" for number in range(60)})
-    text = host.read("page_ingest", path=str(host.folder))
-    assert "60 added" in text
-    assert "… and 40 more" in text
-    assert len(text) < 4000
+    host.write(**{f"e{number:03}": "" for number in range(50)})
+    report = host.ask("page_ingest", path=str(host.folder))
+    assert "60 added" in report.text
+    assert "… and 40 more" in report.text
+    assert "… and 30 more" in report.text
+    assert len(report.text) < 10_000
+    assert (report.structured["failed_count"], len(report.structured["failed"])) == (50, 20)
 
 
 def test_progress_is_told_while_a_folder_is_read(host: Host) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from racto.knowledge import catalogue, indexing
 from racto.knowledge.database import Database
 from racto.knowledge.errors import ConfigError, InputError, UnknownNameError, UnsupportedError
 from racto.knowledge.pages import PageIndexRAG
@@ -152,6 +153,17 @@ def test_collections_in_one_file_do_not_see_each_other(tmp_path: Path) -> None:
     cats.clear()
     assert (cats.document_count, cats.entry_count, cats.retrieve("purr")) == (0, 0, [])
     assert dogs.document_count == 1
+
+
+def test_a_collection_that_was_deleted_and_made_again_is_not_mixed_up_with_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "racto.db"
+    with PageIndexRAG(path=path) as here, PageIndexRAG(path=path) as there:
+        here.ingest_text("granite " * 50, "old")
+        assert there.retrieve("granite")
+        with here.database.writing() as connection:
+            indexing.drop(connection, catalogue.known_collection(connection, "default"))
+        here.ingest_text("granite harbour", "new")
+        assert [one.entry.source for one in there.retrieve("harbour granite")] == ["new"]
 
 
 def test_what_was_indexed_is_there_after_a_restart(tmp_path: Path) -> None:
