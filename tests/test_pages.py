@@ -163,7 +163,9 @@ def test_a_collection_that_was_deleted_and_made_again_is_not_mixed_up_with_the_o
         with here.database.writing() as connection:
             indexing.drop(connection, catalogue.known_collection(connection, "default"))
         here.ingest_text("granite harbour", "new")
-        assert [one.entry.source for one in there.retrieve("harbour granite")] == ["new"]
+        with PageIndexRAG(path=path) as fresh:
+            assert there.retrieve("harbour granite") == fresh.retrieve("harbour granite")
+            assert [one.entry.source for one in fresh.retrieve("harbour granite")] == ["new"]
 
 
 def test_what_was_indexed_is_there_after_a_restart(tmp_path: Path) -> None:
