@@ -230,13 +230,13 @@ def spans(text: str, language: str) -> Iterator[Span]:
     """The same terms in the same order as `terms`, each with where it stands in `text`: `(term, start, end)`."""
     memo = _memo(language)
     for match in _chunks(text).finditer(text):
-        at = match.start()
+        at, end = match.span()
         found = memo[match[0]]
         if len(found) == 1:
-            yield found[0], at, match.end()
+            yield found[0], at, end
         elif found:
-            for term, start, end in memo.spans(match[0]):
-                yield term, at + start, at + end
+            for term, start, stop in memo.spans(match[0]):
+                yield term, at + start, at + stop
 
 
 def query_terms(text: str, languages: Collection[str]) -> list[str]:

@@ -138,7 +138,8 @@ def _bump(connection: sqlite3.Connection, collection_id: int) -> None:
 
 
 def _merged(old: bytes, new: bytes) -> bytes:
-    parts, done = [], 0
+    parts: list[bytes] = []
+    done = 0
     for posting in _split(new):
         spot = _spot(old, posting)
         parts += (old[done:spot], posting)
@@ -150,7 +151,8 @@ def _without(there: bytes, gone: bytes) -> bytes:
     """
     :raises CorruptError: a posting that shall go is not there.
     """
-    parts, done = [], 0
+    parts: list[bytes] = []
+    done = 0
     for posting in _split(gone):
         spot = _spot(there, posting)
         if there[spot : spot + _WIDTH] != posting:

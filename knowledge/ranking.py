@@ -12,20 +12,16 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .errors import unknown_name
-from .postings import BLOCK, FIELDS, FREQUENCY_BITS, LENGTH, MAX_FREQUENCY
+from .lists import Postings, Statistics
+from .postings import FIELDS, LENGTH
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Floats = npt.NDArray[np.float64]
-    Integers = npt.NDArray[np.intp]
-    Flags = npt.NDArray[np.bool_]
+    from .lists import Flags, Floats, Integers
 
 WEIGHTS = {"body": 1.0, "name": 4.0, "head": 0.5}
 """How much the BM25 of each field counts in the default ranking; `benchmarks/pages.py` measures what they are worth."""
@@ -47,93 +43,6 @@ class Hit:
     page_id: int
     score: float
     terms: list[str]
-
-
-@dataclass(slots=True)
-class Postings:
-    """The pages that hold a term in one field.
-
-    :param places: Ascending.
-    :param frequencies: How often each of them does.
-    """
-
-    term: str
-    field: int
-    places: Integers
-    frequencies: Integers
-
-    def among(self, places: Integers) -> tuple[Flags, Integers]:
-        """Which of these places hold the term, and where in the list those that do stand."""
-        import numpy as np
-
-        spots = np.minimum(np.searchsorted(self.places, places), len(self.places) - 1)
-        holds = self.places[spots] == places
-        return holds, spots[holds]
-
-
-@dataclass(slots=True)
-class Statistics:
-    """What is remembered of one revision of a collection. Pages have *places*: their blocks laid end to end.
-
-    :param first: Block → the place of its first page.
-    :param places: Where there is a page, ascending.
-    :param page_ids: The ids of the pages there.
-    :param lengths: Field number → place → number of terms.
-    :param kept: What an engine worked out and wants to find again.
-    """
-
-    collection_id: int
-    revision: int
-    first: dict[int, int]
-    places: Integers
-    page_ids: Integers
-    lengths: list[Floats]
-    kept: dict[Hashable, Any] = field(default_factory=dict)
-
-    @classmethod
-    def load(cls, connection: sqlite3.Connection, collection_id: int, revision: int) -> Statistics:
-        """Read the page lengths of a collection: one row for each field of a block."""
-        import numpy as np
-
-        next_block = "SELECT block FROM postings WHERE collection_id = ? AND block > ? ORDER BY block LIMIT 1"
-        blocks: list[int] = []
-        while row := connection.execute(next_block, (collection_id, blocks[-1] if blocks else -1)).fetchone():
-            blocks.append(row[0])
-        first = {block: nth * BLOCK for nth, block in enumerate(blocks)}
-        found = cls(collection_id, revision, first, np.empty(0, np.intp), np.empty(0, np.intp), [])
-        for postings in found.postings(connection, LENGTH, len(FIELDS)):
-            found.places = postings.places
-            found.lengths.append(np.zeros(len(blocks) * BLOCK))
-            found.lengths[-1][postings.places] = postings.frequencies
-        found.page_ids = np.array(blocks, np.intp)[found.places // BLOCK] * BLOCK + found.places % BLOCK
-        return found
-
-    def postings(self, connection: sqlite3.Connection, term: str, fields: int) -> list[Postings]:
-        """The pages that hold a term, for each of the first `fields` fields where any does."""
-        import numpy as np
-
-        numbers = ",".join(map(str, self.first))
-        rows = connection.execute(
-            f"SELECT field, block, data FROM postings WHERE collection_id = ? AND block IN ({numbers}) AND term = ? AND field < ?"  # noqa: S608 - numbers
-            " ORDER BY block",
-            (self.collection_id, term, fields),
-        ).fetchall()
-        found = []
-        for number in sorted({row[0] for row in rows}):
-            parts = [(self.first[block], data) for at, block, data in rows if at == number]
-            packed = np.frombuffer(b"".join(data for _, data in parts), ">u4").astype(np.intp)
-            starts = np.repeat([start for start, _ in parts], [len(data) // 4 for _, data in parts])
-            found.append(Postings(term, number, starts + (packed >> FREQUENCY_BITS), packed & MAX_FREQUENCY))
-        return found
-
-    def norm(self, number: int, k1: float, b: float) -> Floats:
-        """Place → what BM25 adds to the frequency in its denominator: `k1 * (1 - b + b * length / average length)`."""
-        key = (number, k1, b)
-        if key not in self.kept:
-            average = self.lengths[number].sum() / len(self.places)
-            self.kept[key] = k1 * (1 - b + b * self.lengths[number] / average)
-        norm: Floats = self.kept[key]
-        return norm
 
 
 @dataclass(slots=True)
@@ -279,24 +188,40 @@ def _fields(query: Query) -> tuple[Integers, Floats]:
     for most, postings in lists:
         if contenders is None and len(postings.places) > _LONG:
             contenders = _contenders(query, scores, to_come, len(postings.places) // 8)
-        places, frequencies = postings.places, postings.frequencies
-        if contenders is not None:
+        if contenders is None:
+            scores[postings.places] += most * _impacts(query, postings)
+        else:
             holds, spots = postings.among(contenders)
-            places, frequencies = contenders[holds], frequencies[spots]
-        scores[places] += (
-            most * frequencies / (frequencies + query.statistics.norm(postings.field, query.k1, query.b)[places])
-        )
+            scores[contenders[holds]] += most * _saturated(query, postings, spots)
         to_come -= most
     places = query.holders() if contenders is None else contenders
     return places, scores[places]
+
+
+def _impacts(query: Query, postings: Postings) -> Floats:
+    """What every posting of a list counts, before its weight, 0 to 1; remembered with the list."""
+    key = (query.k1, query.b)
+    known = postings.impacts
+    if known is None or known[0] != key:
+        known = postings.impacts = (key, _saturated(query, postings, slice(None)))
+    return known[1]
+
+
+def _saturated(query: Query, postings: Postings, spots: Integers | slice) -> Floats:
+    """`frequency / (frequency + norm)` of these postings of a list."""
+    frequencies = postings.frequencies[spots]
+    impacts: Floats = frequencies / (
+        frequencies + query.statistics.norm(postings.field, query.k1, query.b)[postings.places[spots]]
+    )
+    return impacts
 
 
 def _contenders(query: Query, scores: Floats, to_come: float, most: int) -> Integers | None:
     """The places that can still be among the best, when all others cannot and they are at most so many."""
     import numpy as np
 
-    if scores.max() <= to_come:
-        return None  # a page not seen yet could win
+    if scores.max() <= 2.5 * to_come:
+        return None  # a page not seen yet could win, or so many could that looking is not worth it
     places = np.flatnonzero(scores > 0 if query.allowed is None else (scores > 0) & query.allowed)
     if len(places) < query.limit:
         return None
