@@ -229,14 +229,16 @@ def terms(text: str, language: str) -> list[str]:
 def spans(text: str, language: str) -> Iterator[Span]:
     """The same terms in the same order as `terms`, each with where it stands in `text`: `(term, start, end)`."""
     memo = _memo(language)
+    may_run = not text.isascii()
     for match in _chunks(text).finditer(text):
         at, end = match.span()
-        found = memo[match[0]]
-        if len(found) == 1:
-            yield found[0], at, end
-        elif found:
-            for term, start, stop in memo.spans(match[0]):
-                yield term, at + start, at + stop
+        if not (may_run and _RUN_START.match(match[0])):
+            found = memo[match[0]]
+            if len(found) == 1:
+                yield found[0], at, end
+                continue
+        for term, start, stop in memo.spans(match[0]):
+            yield term, at + start, at + stop
 
 
 def query_terms(text: str, languages: Collection[str]) -> list[str]:
