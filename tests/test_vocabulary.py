@@ -13,7 +13,7 @@ from racto.knowledge.vocabulary import ChatConfig, Message, MessageRole
 
 def test_a_message_alone_is_enough_and_the_rest_is_unset() -> None:
     config = ChatConfig(user_message="Hello")
-    assert config.prompt is config.tools is config.response_model is config.temperature is None
+    assert [config.prompt, config.tools, config.response_model, config.temperature] == [None] * 4
     assert (config.max_tokens, config.history, config.extra) == (4096, [], {})
 
 
