@@ -96,6 +96,8 @@ _CLUSTERED = re.compile(
     r"[\u1100-\u11ff\ua960-\ua97c\ud7b0-\ud7fb\uff66-\uff9f\u3099\u309a\u0e31\u0e33-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb3-\u0ebc\u0ec8-\u0ecd"
     r"\u1000-\u109d\u1780-\u17dd\ua9e0-\ua9fe\uaa60-\uaa7f]"
 )
+# How a word is taken apart, see `_word`: accents that may be left out; where a capital or a digit begins a new part; what stands between
+# joints; a word without joints or digits; words joined by hyphens only.
 _ACCENTS = re.compile(r"(?<=[a-zα-ωе])[\u0300-\u036f]+")
 _CAMEL = re.compile(r"(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])|(?<=[A-Z])(?=[A-Z][a-z]{2})")
 _DIGIT_EDGE = re.compile(r"(?<=\d)(?=[^\W\d_])|(?<=[^\W\d_])(?=\d)")
@@ -140,9 +142,7 @@ class _Memo(dict[str, tuple[str, ...]]):
 
     def _word(self, chunk: str) -> list[Span]:
         end = len(chunk)
-        if (
-            chunk.isascii() and chunk.isalpha() and (chunk.islower() or chunk[1:].islower())
-        ):  # nearly every chunk there is
+        if chunk.isascii() and chunk.isalpha() and (chunk.islower() or chunk[1:].islower()):  # nearly every one is
             return [(self._stem(chunk.lower()), 0, end)]
         text = chunk if chunk.isascii() else _normal(chunk)
         folded = text.casefold()
