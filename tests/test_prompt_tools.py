@@ -84,7 +84,7 @@ def test_fields_compile_to_the_text_of_the_library(registry: ToolRegistry) -> No
 
 
 def test_a_json_schema_can_be_the_output_format(registry: ToolRegistry) -> None:
-    text = ok(registry, "prompt_compile", **{**CHEF, "output_format": SCHEMA}).text
+    text = ok(registry, "prompt_compile", **CHEF, output_schema=SCHEMA).text
     assert text == RactoPrompt(**{**CHEF, "output_format": SCHEMA}).compile()
     assert '"title": {' in text
 

@@ -66,6 +66,9 @@ def test_a_tool_is_named_described_and_flat(tool: Tool) -> None:
         assert not {"$ref", "$defs", "anyOf", "oneOf", "allOf"} & part.keys(), (
             f"{tool.name} has a schema that is not flat"
         )
+        assert not isinstance(part.get("type"), list), (
+            f"{tool.name} has an argument of two types, which some hosts refuse"
+        )
     assert tool.input_schema["additionalProperties"] is False
 
 

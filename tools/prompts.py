@@ -30,7 +30,9 @@ Constraints = Annotated[list[str], Field(description="hard rules")]
 Tone = Annotated[str, Field(description="style of the answer")]
 Background = Annotated[str, Field(description="what it needs to know")]
 Guardrails = Annotated[bool, Field(description="forbid guessing")]
-Format = Annotated[str | dict[str, Any], Field(description="json, text, markdown, a description, or a JSON Schema")]
+Format = Annotated[str, Field(description="json, text, markdown, or a description")]
+# A parameter of its own, because some hosts refuse a schema with two types.
+OutputSchema = Annotated[dict[str, Any], Field(description="JSON Schema of the answer, instead of output_format")]
 Examples = Annotated[list[dict[str, str]], Field(description="each with input and output")]
 Version = Annotated[int, Field(ge=0, description="0: the newest")]
 
@@ -155,6 +157,7 @@ class PromptTools:
         constraints: Constraints = [],  # noqa: B006 - never changed; a plain default keeps the schema flat
         tone: Tone = "",
         output_format: Format = "",
+        output_schema: OutputSchema = {},  # noqa: B006
         context: Background = "",
         examples: Examples = [],  # noqa: B006
         anti_hallucination: Guardrails = True,
@@ -167,7 +170,9 @@ class PromptTools:
         :param variables: values for {placeholders}
         """
         fields, stored = self._draft(
-            name, version, _given(role, aim, constraints, tone, output_format, context, examples, anti_hallucination)
+            name,
+            version,
+            _given(role, aim, constraints, tone, output_schema or output_format, context, examples, anti_hallucination),
         )
         prompt = prompt_from(fields)
         if stored or variables:
@@ -184,6 +189,7 @@ class PromptTools:
         constraints: Constraints = [],  # noqa: B006
         tone: Tone = "",
         output_format: Format = "",
+        output_schema: OutputSchema = {},  # noqa: B006
         context: Background = "",
         examples: Examples = [],  # noqa: B006
         anti_hallucination: Guardrails = True,
@@ -193,7 +199,9 @@ class PromptTools:
         from ..knowledge.prompt_check import check_prompt  # its patterns take longer to compile than a server to start
 
         fields, stored = self._draft(
-            name, 0, _given(role, aim, constraints, tone, output_format, context, examples, anti_hallucination)
+            name,
+            0,
+            _given(role, aim, constraints, tone, output_schema or output_format, context, examples, anti_hallucination),
         )
         return Findings(check_prompt(fields, stored.choices if stored else None, context_window))
 
@@ -204,7 +212,8 @@ class PromptTools:
         aim: Aim,
         constraints: Constraints,
         tone: Tone,
-        output_format: Format,
+        output_format: Format = "",
+        output_schema: OutputSchema = {},  # noqa: B006
         context: Background = "",
         examples: Examples = [],  # noqa: B006
         anti_hallucination: Guardrails = True,
@@ -217,7 +226,9 @@ class PromptTools:
         :param choices: variable → its allowed values ([]: any)
         :param note: why it changed
         """
-        fields = _given(role, aim, constraints, tone, output_format, context, examples, anti_hallucination)
+        fields = _given(
+            role, aim, constraints, tone, output_schema or output_format, context, examples, anti_hallucination
+        )
         return _saved(self._store.save(name, prompt_from(fields), choices=choices, note=note))
 
     def prompt_list(self, name: str = "") -> Prompts | History:
