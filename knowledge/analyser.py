@@ -122,8 +122,9 @@ class _Memo(dict[str, tuple[str, ...]]):
         self._lock = threading.Lock()  # a stemmer works on a buffer of its own
 
     def __missing__(self, chunk: str) -> tuple[str, ...]:
-        found = tuple(term for term, _, _ in self.spans(chunk))
-        if len(chunk) <= _MEMO_CHUNK and not _RUN_START.match(chunk):
+        simple = chunk.isascii() and chunk.isalpha() and (chunk.islower() or chunk[1:].islower())  # nearly every one is
+        found = (self._stem(chunk.lower()),) if simple else tuple(term for term, _, _ in self.spans(chunk))
+        if len(chunk) <= _MEMO_CHUNK and (simple or not _RUN_START.match(chunk)):
             if len(self) >= _MEMO_SIZE:
                 self.clear()
             self[chunk] = found
@@ -142,8 +143,6 @@ class _Memo(dict[str, tuple[str, ...]]):
 
     def _word(self, chunk: str) -> list[Span]:
         end = len(chunk)
-        if chunk.isascii() and chunk.isalpha() and (chunk.islower() or chunk[1:].islower()):  # nearly every one is
-            return [(self._stem(chunk.lower()), 0, end)]
         text = chunk if chunk.isascii() else _normal(chunk)
         folded = text.casefold()
         if _LETTERS.fullmatch(text) and not _CAMEL.search(text):
