@@ -106,11 +106,13 @@ def _search_process(path: Path) -> dict[str, float]:
         rag.retrieve(query, 10)
     row["cpu_ms"] = (time.process_time() - begun_cpu) * 1e3 / len(work["queries"])
     row["growth_mb"] = _resident_mb() - before
-    adds, searches = [], []
+    adds, adds_cpu, searches = [], [], []
     for number, page in enumerate(work["new"]):
+        begun_cpu = time.process_time()
         adds.append(_timed(rag.ingest_text, page, f"new {number}"))
+        adds_cpu.append((time.process_time() - begun_cpu) * 1e3)
         searches.append(_timed(rag.retrieve, work["queries"][0], 10))
-    return row | {"add_ms": _median(adds), "after_add_ms": _median(searches)}
+    return row | {"add_ms": _median(adds), "add_cpu_ms": _median(adds_cpu), "after_add_ms": _median(searches)}
 
 
 def _timed(call: Callable[..., Any], *arguments: Any) -> float:
