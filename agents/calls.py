@@ -110,7 +110,8 @@ class ToolContext:
     """
 
     caller: Caller = field(default_factory=Caller)
-    _limit: asyncio.Timeout | None = field(default=None, init=False, repr=False, compare=False)
+    # A factory, so that a subclass without slots sets it too.
+    _limit: asyncio.Timeout | None = field(default_factory=lambda: None, init=False, repr=False, compare=False)
 
     @contextmanager
     def limited(self, limit: asyncio.Timeout) -> Iterator[None]:

@@ -7,6 +7,7 @@ its flat form could stays as it is: recursive models keep `$defs`, overlapping a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -307,7 +308,7 @@ def _either(one: Schema, other: Schema) -> Schema | None:
             return None
     merged = {**one, **other, "type": sorted(types | more, key=_ORDER.index)}
     if "enum" in merged:
-        merged["enum"] = [value for values in chosen for value in values or ()]
+        merged["enum"] = list({json.dumps(value): value for values in chosen for value in values or ()}.values())
     return merged
 
 

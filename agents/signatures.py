@@ -23,6 +23,7 @@ from pydantic import (
     BeforeValidator,
     PydanticUndefinedAnnotation,
     PydanticUserError,
+    RootModel,
     TypeAdapter,
     ValidationError,
 )
@@ -32,7 +33,7 @@ from typing_extensions import TypedDict
 
 from ..knowledge.errors import InputError
 from .calls import ToolContext
-from .complaints import complain, seen, whole_numbers
+from .complaints import MANY, complain, sample, seen, with_integers
 from .docstrings import parse_docstring
 from .schemas import ExactGenerator, allows_extra, flatten
 
@@ -81,14 +82,21 @@ class Signature:
         given = dict(arguments or {})
         try:
             return self._check(given)
+        except ValidationError:
+            given = with_integers(given)
+        try:
+            return self._check(given)
         except ValidationError as error:
             complaint = error
-        repaired = whole_numbers(given, complaint)
-        if repaired is not None:
+        if complaint.error_count() > MANY:
+            given = {name: sample(value) for name, value in given.items()}
             try:
-                return self._check(repaired)
+                self._check(given)
             except ValidationError as error:
                 complaint = error
+            else:
+                message = f"The arguments hold {complaint.error_count():,} mistakes."
+                raise InputError(message, "Send fewer values at a time to see which.")
         raise complain(given, complaint, self.input_schema.get("properties", {}))
 
     def split(self, values: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -110,6 +118,8 @@ def read_model(model: type[BaseModel]) -> Signature:
 
     :raises InputError: a field has a type JSON cannot carry.
     """
+    if issubclass(model, RootModel):
+        raise InputError(f"{model.__name__} has no named fields.", "Put what it holds in a field of a model.")
     description, helps = parse_docstring(model.__doc__)
     notes = {name: {"description": text} for name, text in helps.items()}
     hints = {name: info.annotation for name, info in model.model_fields.items()}
@@ -242,10 +252,10 @@ def _exact(hint: Any) -> Any:
     values = _values(hint)
     if any(isinstance(value, int | float) for value in values):
         return Annotated[hint, BeforeValidator(functools.partial(_one_of, values))]
-    if hint in _ITERABLES:
-        return list[Any]
-    if origin in _ITERABLES:
-        return list[_exact(parts[0])]  # type: ignore[misc]  # made at run time
+    if hint in _ITERABLES or origin in _ITERABLES:
+        return types.GenericAlias(list, (_exact(parts[0]) if parts else Any,))
+    if not parts:
+        return hint
     if origin is Annotated:
         return Annotated[(_exact(parts[0]), *parts[1:])]
     if origin in (Union, types.UnionType):

@@ -9,11 +9,22 @@ import inspect
 from pathlib import Path
 
 import racto
-from racto.server.app import build
+from racto.agents.offers import Toolset
+from racto.agents.toolbox import ToolRegistry
 from racto.server.commands import COMMANDS
 from racto.server.settings import Settings
+from racto.tools import TOOLSETS, load
+from racto.tools.services import Services
 
 HERE = Path(__file__).parent
+
+
+def _toolsets() -> list[Toolset]:
+    services = Services()
+    try:
+        return load(TOOLSETS, services)
+    finally:
+        services.database.close()
 
 
 def _first_paragraph(value: object) -> str:
@@ -25,8 +36,11 @@ def _cell(text: object) -> str:
 
 
 def _tools() -> list[str]:
+    registry = ToolRegistry()
+    for each in (each for toolset in _toolsets() for each in toolset.tools):
+        registry.register(each)
     lines = ["## Tools", ""]
-    for tool in build(Settings()).registry:
+    for tool in registry:
         hints = [hint for hint in ("read_only", "destructive", "idempotent") if getattr(tool, hint)]
         lines += [f"### `{tool.name}`", "", f"{tool.description}", ""]
         if hints:
@@ -45,12 +59,18 @@ def _tools() -> list[str]:
 
 def _resources() -> list[str]:
     lines = ["## Resources", "", "| template | kind | |", "|---|---|---|"]
-    lines += [f"| `{family.template}` | {family.mime_type} | {_cell(family.description)} |" for family in build(Settings()).resources]
+    families = [family for toolset in _toolsets() for family in toolset.resources]
+    lines += [f"| `{family.template}` | {family.mime_type} | {_cell(family.description)} |" for family in families]
     return [*lines, ""]
 
 
 def _settings() -> list[str]:
-    lines = ["## Settings", "", "Defaults < config file < environment < flags; `racto config` shows each value and where it came from.", ""]
+    lines = [
+        "## Settings",
+        "",
+        "Defaults < config file < environment < flags; `racto config` shows each value and where it came from.",
+        "",
+    ]
     lines += ["| key in the file | environment | default | |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = "(see text)" if field.default_factory else f"`{field.default!r}`"

@@ -96,6 +96,8 @@ _CLUSTERED = re.compile(
     r"[\u1100-\u11ff\ua960-\ua97c\ud7b0-\ud7fb\uff66-\uff9f\u3099\u309a\u0e31\u0e33-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb3-\u0ebc\u0ec8-\u0ecd"
     r"\u1000-\u109d\u1780-\u17dd\ua9e0-\ua9fe\uaa60-\uaa7f]"
 )
+# How a word is taken apart, see `_word`: accents that may be left out; where a capital or a digit begins a new part; what stands between
+# joints; a word without joints or digits; words joined by hyphens only.
 _ACCENTS = re.compile(r"(?<=[a-zα-ωе])[\u0300-\u036f]+")
 _CAMEL = re.compile(r"(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])|(?<=[A-Z])(?=[A-Z][a-z]{2})")
 _DIGIT_EDGE = re.compile(r"(?<=\d)(?=[^\W\d_])|(?<=[^\W\d_])(?=\d)")
@@ -120,8 +122,9 @@ class _Memo(dict[str, tuple[str, ...]]):
         self._lock = threading.Lock()  # a stemmer works on a buffer of its own
 
     def __missing__(self, chunk: str) -> tuple[str, ...]:
-        found = tuple(term for term, _, _ in self.spans(chunk))
-        if len(chunk) <= _MEMO_CHUNK and not _RUN_START.match(chunk):
+        simple = chunk.isascii() and chunk.isalpha() and (chunk.islower() or chunk[1:].islower())  # nearly every one is
+        found = (self._stem(chunk.lower()),) if simple else tuple(term for term, _, _ in self.spans(chunk))
+        if len(chunk) <= _MEMO_CHUNK and (simple or not _RUN_START.match(chunk)):
             if len(self) >= _MEMO_SIZE:
                 self.clear()
             self[chunk] = found
@@ -140,8 +143,6 @@ class _Memo(dict[str, tuple[str, ...]]):
 
     def _word(self, chunk: str) -> list[Span]:
         end = len(chunk)
-        if chunk.isascii() and chunk.isalpha() and (chunk.islower() or chunk[1:].islower()):  # nearly every chunk there is
-            return [(self._stem(chunk.lower()), 0, end)]
         text = chunk if chunk.isascii() else _normal(chunk)
         folded = text.casefold()
         if _LETTERS.fullmatch(text) and not _CAMEL.search(text):
@@ -166,7 +167,7 @@ class _Memo(dict[str, tuple[str, ...]]):
             return _without_accents(word[:_MAX_TERM])
         with self._lock:
             stem: str = self._stemmer.stemWord(word)
-        return stem if stem.isascii() else _without_accents(stem)
+        return _without_accents(stem)
 
 
 def _normal(chunk: str) -> str:
@@ -187,6 +188,8 @@ def _parts(text: str) -> Iterator[Span]:
 
 def _without_accents(stem: str) -> str:
     """A stem as people write it who leave accents out: `café` as `cafe`, `ёлк` as `елк`; `й` and the marks of other scripts stay."""
+    if stem.isascii():
+        return stem
     return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", stem)))
 
 
@@ -225,9 +228,16 @@ def terms(text: str, language: str) -> list[str]:
 def spans(text: str, language: str) -> Iterator[Span]:
     """The same terms in the same order as `terms`, each with where it stands in `text`: `(term, start, end)`."""
     memo = _memo(language)
+    may_run = not text.isascii()
     for match in _chunks(text).finditer(text):
-        for term, start, end in memo.spans(match[0]):
-            yield term, match.start() + start, match.start() + end
+        at, end = match.span()
+        if not (may_run and _RUN_START.match(match[0])):
+            found = memo[match[0]]
+            if len(found) == 1:
+                yield found[0], at, end
+                continue
+        for term, start, stop in memo.spans(match[0]):
+            yield term, at + start, at + stop
 
 
 def query_terms(text: str, languages: Collection[str]) -> list[str]:

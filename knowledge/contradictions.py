@@ -8,8 +8,8 @@ contradiction costs a poor answer, a false alarm costs the trust in every other 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations, combinations_with_replacement
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 
@@ -39,19 +39,31 @@ def contradictions(rules: Sequence[Rule], output_kind: str) -> Iterator[Clash]:
     :param output_kind: What the OUTPUT section asks for: `json`, `markdown`, `text`, or empty when it is described in words.
     """
     yield from _format_clashes(rules, output_kind)
-    yield from _clashes(rules, _languages, lambda one, other: one != other, "answers in {} and in {}")
+    yield from _language_clashes(rules)
     yield from _count_clashes(rules)
-    for first, second in combinations(rules, 2):
-        (one_forbids, one), (other_forbids, other) = _order(first.text), _order(second.text)
-        if one and one == other and one_forbids != other_forbids:
+    for said in _by_order(rules):
+        first, forbids = said[0]
+        for second in (rule for rule, also in said if also != forbids):
             yield Clash(first, second, "one forbids what the other orders")
 
 
 def duplicates(rules: Sequence[Rule]) -> Iterator[Clash]:
-    """Every pair of `rules` that say the same in almost the same words."""
-    for first, second in combinations(rules, 2):
-        if (order := _order(first.text))[1] and order == _order(second.text):
-            yield Clash(first, second, "both say the same")
+    """Every one of `rules` that says in almost the same words what one before it said."""
+    for said in _by_order(rules):
+        for forbids in (False, True):
+            same = [rule for rule, also in said if also == forbids]
+            for second in same[1:]:
+                yield Clash(same[0], second, "both say the same")
+
+
+def _by_order(rules: Sequence[Rule]) -> list[list[tuple[Rule, bool]]]:
+    """The rules that order or forbid the same thing, together, each with whether it forbids."""
+    groups: dict[tuple[str, ...], list[tuple[Rule, bool]]] = {}
+    for rule in rules:
+        forbids, order = _order(rule.text)
+        if order:
+            groups.setdefault(order, []).append((rule, forbids))
+    return list(groups.values())
 
 
 _SENTENCE_END = re.compile(r"(?<=[.;!?])\s+|\n+")
@@ -60,14 +72,9 @@ _CONDITION = re.compile(
 )
 
 
-def _clashes(
-    rules: Sequence[Rule], read: Callable[[str], list[str]], clash: Callable[[str, str], bool], what: str
-) -> Iterator[Clash]:
-    """The pairs of rules of which `read` finds values that clash."""
-    found = [(rule, values) for rule in rules if (values := read(rule.text))]
-    for (first, ones), (second, others) in combinations(found, 2):
-        if pair := next(((one, other) for one in ones for other in others if clash(one, other)), None):
-            yield Clash(first, second, what.format(*pair))
+def _plain(text: str) -> str:
+    """A sentence in lower case, without its end mark, with single blanks."""
+    return " ".join(text.lower().strip(" .;!").split())
 
 
 # Formats ---------------------------------------------------------------------------------------------------------------------
@@ -90,20 +97,23 @@ _REFUSED = re.compile(
     + _FORMAT
     + r"(?: (?:format|formatting|output|syntax))?$"
 )
-_CLAUSE_END = re.compile(r"\s*(?:[,:()–—]|\bbut\b|\band\b)\s*")
+_CLAUSE_END = re.compile(r" ?(?:[,:()–—]|\bbut\b|\band\b) ?")
 
 
 def _format_clashes(rules: Sequence[Rule], output_kind: str) -> Iterator[Clash]:
     told = "plain text" if output_kind == "text" else output_kind
     output = [(Rule("output_format", told), [told])] if told else []
-    asked = output + [(rule, formats) for rule in rules if (formats := _formats(rule.text, _ASKED, _ONLY))]
-    refused = [(rule, formats) for rule in rules if (formats := _formats(rule.text, _REFUSED))]
-    for (first, ones), (second, others) in combinations(asked, 2):
+    asked: dict[tuple[str, ...], Rule] = {}
+    for rule, formats in output + [(rule, _formats(rule.text, _ASKED, _ONLY)) for rule in rules]:
+        if formats:
+            asked.setdefault(tuple(formats), rule)
+    for (ones, first), (others, second) in combinations(asked.items(), 2):
         if not set(ones) & set(others):
             yield _sorted_clash(first, second, f"they ask for {ones[0]} and for {others[0]}")
-    for first, ones in asked:
-        for second, others in refused:
-            if set(ones) <= set(others):
+    for second in rules:
+        refused = _formats(second.text, _REFUSED)
+        for ones, first in asked.items() if refused else ():
+            if set(ones) <= set(refused):
                 yield _sorted_clash(first, second, f"one asks for {ones[0]}, the other forbids it")
 
 
@@ -116,7 +126,7 @@ def _formats(text: str, *patterns: re.Pattern[str]) -> list[str]:
     """The formats a sentence asks for (or refuses), clause by clause; none when it is conditional."""
     if _CONDITION.search(text):
         return []
-    clauses = (" ".join(clause.lower().split()) for clause in _CLAUSE_END.split(text.strip(" .;!")))
+    clauses = _CLAUSE_END.split(_plain(text))
     matches = (pattern.match(clause) for clause in clauses for pattern in patterns)
     return [name for match in matches if match for name in match.groups() if name]
 
@@ -135,17 +145,26 @@ _ANSWER_IN = re.compile(
 )
 
 
+def _language_clashes(rules: Sequence[Rule]) -> Iterator[Clash]:
+    first: dict[str, Rule] = {}
+    for rule in rules:
+        for language in _languages(rule.text):
+            first.setdefault(language, rule)
+    for (one, asks), (other, also_asks) in combinations(first.items(), 2):
+        yield Clash(asks, also_asks, f"answers in {one.title()} and in {other.title()}")
+
+
 def _languages(text: str) -> list[str]:
     """The one language a sentence wants answers in, if it is exactly one and unconditionally."""
-    plain = " ".join(text.lower().strip(" .;!").split())
+    plain = _plain(text)
     names = _LANGUAGE.findall(plain)
-    return names if len(names) == 1 and _ANSWER_IN.match(plain) and not _CONDITION.search(plain) else []
+    return names if len(names) == 1 and _ANSWER_IN.match(plain) else []
 
 
 # Counts ----------------------------------------------------------------------------------------------------------------------
 
 _WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-_NUMBER = rf"(\d[\d,]*|{'|'.join(_WORDS)})"
+_NUMBER = rf"(\d[\d,]{{0,11}}|{'|'.join(_WORDS)})"
 _BOUND = re.compile(
     r"\b(?:(?P<most>at most|no more than|not more than|a maximum of|maximum of|maximum|max\.?|up to|not exceed|limited to|within)"
     r"|(?P<below>fewer than|less than|under|below)"
@@ -200,22 +219,26 @@ class _Count(NamedTuple):
 
 
 def _count_clashes(rules: Sequence[Rule]) -> Iterator[Clash]:
-    counts = [(rule, count) for rule in rules for count in _counts(rule.text)]
-    for (first, one), (second, other) in combinations_with_replacement(counts, 2):
-        impossible = max(one.low, other.low) > min(one.high, other.high)
-        if one.unit == other.unit and one.topic == other.topic and impossible:
-            yield Clash(first, second, f"no number of {one.unit}s satisfies both")
+    groups: dict[tuple[str, frozenset[str]], list[tuple[Rule, _Count]]] = {}
+    for rule in rules:
+        for count in _counts(rule.text):
+            groups.setdefault((count.unit, count.topic), []).append((rule, count))
+    for (unit, _), group in groups.items():
+        least, low = max(group, key=lambda item: item[1].low)
+        most, high = min(group, key=lambda item: item[1].high)
+        if low.low > high.high:
+            first, second = sorted((least, most), key=[rule for rule, _ in group].index)
+            yield Clash(first, second, f"no number of {unit}s satisfies both")
 
 
 def _counts(text: str) -> Iterator[_Count]:
-    plain = " ".join(text.lower().strip(" .;!").split())
-    if _CONDITION.search(plain):
-        return
-    matches = list(_BOUND.finditer(plain))
+    plain = _plain(text)
+    negation = _NEGATION.search(plain)
+    negated_from = negation.end() if negation else len(plain)
     topic = frozenset(_stem(word) for word in re.findall(r"[a-z'-]+", _BOUND.sub(" ", plain)) if word not in _FILLER)
-    for match in matches:
+    for match in _BOUND.finditer(plain):
         unit, rest = _unit(match["unit"] or match["units"])
-        low, high = _bounds(match, negated=bool(_NEGATION.search(plain[: match.start()])))
+        low, high = _bounds(match, negated=match.start() >= negated_from)
         if unit and low is not None and high is not None:
             yield _Count(unit, topic | rest, low, high)
 

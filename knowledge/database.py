@@ -6,9 +6,11 @@ A committed transaction survives `kill -9`; `synchronous=NORMAL` may lose the la
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,8 +28,10 @@ class Database:
     """
 
     def __init__(self, path: Path | str | None = None) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="racto-") if path is None else None
-        self.path = Path(self._temporary.name) / "racto.db" if self._temporary else Path(path or "").expanduser()
+        temporary = tempfile.mkdtemp(prefix="racto-") if path is None else None
+        # Nobody needs to close a database nobody named: its folder goes silently when this object or the program ends.
+        self._forget = weakref.finalize(self, shutil.rmtree, temporary, ignore_errors=True) if temporary else None
+        self.path = Path(temporary, "racto.db") if temporary else Path(path or "").expanduser()
         self._write_lock = threading.RLock()
         self._idle: list[sqlite3.Connection] = []
         self._pool_lock = threading.Lock()
@@ -87,8 +91,8 @@ class Database:
                 connection.close()
             self._idle.clear()
             self._writer = None
-        if self._temporary:
-            self._temporary.cleanup()
+        if self._forget:
+            self._forget()
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with self._pool_lock:
@@ -100,12 +104,13 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         if self._closed:
             raise StorageError("The database was closed.")
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
+        connection = sqlite3.connect(
+            self.path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000
+        )
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("PRAGMA foreign_keys=ON")
-            connection.execute("PRAGMA mmap_size=268435456")
         except BaseException:
             connection.close()
             raise
@@ -165,9 +170,15 @@ def explain(error: sqlite3.DatabaseError, path: Path) -> StorageError:
             "Run `racto doctor --rebuild`: it keeps the damaged file aside and saves what can be read.",
         )
     if "disk is full" in text or "disk i/o" in text:
-        return DiskFullError(f"There is no room to write {path} ({error}).", "Free some space; nothing half-written was kept.")
+        return DiskFullError(
+            f"There is no room to write {path} ({error}).", "Free some space; nothing half-written was kept."
+        )
     if "locked" in text:
-        return StorageError(f"Another process is writing to {path} and did not finish in time.", "Try again in a moment.")
+        return StorageError(
+            f"Another process is writing to {path} and did not finish in time.", "Try again in a moment."
+        )
     if "readonly" in text:
-        return StorageError(f"The database {path} is read-only.", "Make the file and its folder writable, or set RACTO_DATABASE.")
+        return StorageError(
+            f"The database {path} is read-only.", "Make the file and its folder writable, or set RACTO_DATABASE."
+        )
     return StorageError(f"The database {path} cannot be used: {error}.", "Run `racto doctor` for what is wrong.")

@@ -37,17 +37,21 @@ def neutralise(value: str) -> str:
     """`value` with every line that could pass for a section heading escaped."""
     if "[" not in value and (value.isascii() or not _OPENING.search(value)):
         return value
+    if value.isprintable() and not _HEADING.match(value):  # one line, and not at its start: the usual case, and cheap
+        return value
     return _HEADING.sub(_escape_heading, value)
 
 
 def neutralise_example(value: str) -> str:
     """Like `neutralise`, and no later line of `value` can pass for the next `Example 2:`, `Input:` or `Output:` either."""
-    return _EXAMPLE_LABEL.sub(r"\1\\\2", neutralise(value))
+    escaped = neutralise(value)
+    return escaped if escaped.isprintable() else _EXAMPLE_LABEL.sub(r"\1\\\2", escaped)
 
 
 def list_item(value: str) -> str:
     """`value` as one `- ` item: its later lines are indented, so that none can pass for another item."""
-    return "- " + _BREAK.sub(r"\g<0>  ", neutralise(value))
+    escaped = neutralise(value)
+    return "- " + (escaped if escaped.isprintable() else _BREAK.sub(r"\g<0>  ", escaped))
 
 
 def _escape_heading(match: re.Match[str]) -> str:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 from . import postings
@@ -115,9 +115,8 @@ def write(connection: sqlite3.Connection, collection: Collection, new: Sequence[
         for page_id, page in enumerate(document.pages, next_page):
             page.fields.page_id = page_id
         next_page += len(document.pages)
-    fields = [page.fields for document in new for page in document.pages]
-    for start in range(0, len(fields), INDEX_BATCH):
-        postings.add(connection, collection.id, fields[start : start + INDEX_BATCH])
+    for batch in _batches(page.fields for document in new for page in document.pages):
+        postings.add(connection, collection.id, batch)
 
 
 def touch(connection: sqlite3.Connection, seen: Touch) -> None:
@@ -154,19 +153,17 @@ def forget_rejects(connection: sqlite3.Connection, collection: Collection, sourc
 
 def remove(connection: sqlite3.Connection, collection: Collection, old: Sequence[KeptDocument]) -> None:
     """Take documents out of the collection and its index."""
-    if not old:
-        return
-    pages: list[IndexedPage] = []
+    pages = (
+        _indexed(row, document.name, document.language)
+        for document in old
+        for row in _stored_pages(connection, document.first_page, document.page_count)
+    )
+    for batch in _batches(pages):
+        postings.remove(connection, collection.id, batch)
     for document in old:
-        pages += [
-            _indexed(row, document.name, document.language)
-            for row in _stored_pages(connection, document.first_page, document.page_count)
-        ]
         last_page = document.first_page + document.page_count - 1
         connection.execute("DELETE FROM pages WHERE id BETWEEN ? AND ?", (document.first_page, last_page))
         connection.execute("DELETE FROM documents WHERE id = ?", (document.id,))
-    for start in range(0, len(pages), INDEX_BATCH):
-        postings.remove(connection, collection.id, pages[start : start + INDEX_BATCH])
 
 
 def remove_all(connection: sqlite3.Connection, collection: Collection) -> None:
@@ -225,6 +222,12 @@ def reindex(
         if progress:
             progress(done, total)
     connection.execute("UPDATE collections SET analyser = ? WHERE id = ?", (ANALYSER_VERSION, collection.id))
+
+
+def _batches(pages: Iterable[IndexedPage]) -> Iterator[list[IndexedPage]]:
+    rest = iter(pages)
+    while batch := list(islice(rest, INDEX_BATCH)):
+        yield batch
 
 
 def _numbered(documents: Iterable[tuple[int, str, int, int]]) -> Iterator[tuple[int, tuple[int, str, int, int]]]:

@@ -12,13 +12,16 @@ if TYPE_CHECKING:
 
 def documents_and_pages(db: sqlite_utils.Database) -> None:
     """Collections, their documents, the pages of those, and the inverted index of the pages."""
-    db.table("collections").create(
-        {"id": int, "name": str, "revision": int, "analyser": str, "created_at": str},
-        pk="id",
-        not_null={"name", "revision", "analyser", "created_at"},
-        defaults={"revision": 0},
+    # Ids are never used again (AUTOINCREMENT): a stale id in a cache or cursor must not name another collection or page.
+    db.execute(
+        """CREATE TABLE collections (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            name TEXT NOT NULL UNIQUE,
+            revision INTEGER NOT NULL DEFAULT 0,
+            analyser TEXT NOT NULL,
+            created_at TEXT NOT NULL
+        )"""
     )
-    db.table("collections").create_index(["name"], unique=True)
     # A document of unknown size is a text that was given, not a file. Its pages are `first_page` and those that follow it.
     db.table("documents").create(
         {
@@ -52,7 +55,6 @@ def documents_and_pages(db: sqlite_utils.Database) -> None:
     db.table("documents").create_index(["doc_id"], unique=True)
     db.table("documents").create_index(["collection_id", "sha256"])
     db.table("documents").create_index(["collection_id", "language", "page_count"])  # counting, without the rows
-    # Ids are never used again (AUTOINCREMENT): a stale id in a cache or cursor must not name another page.
     db.execute(
         """CREATE TABLE pages (
             id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -23,7 +23,7 @@ from .processing import BaseProcessor
 from .ranking import ENGINES, Searcher
 from .readers import FileReaderRegistry
 from .snippets import snippet
-from .windows import PAGE_OVERLAP, PAGE_SIZE
+from .windows import PAGE_OVERLAP, PAGE_SIZE, check_sizes
 
 if TYPE_CHECKING:
     from .prompts import RactoPrompt
@@ -122,19 +122,20 @@ class PageIndexRAG:
         collection: str = "default",
         engine: str = "fields",
     ) -> None:
+        check_sizes(page_size, page_overlap)
         if database is not None and path is not None:
             raise InputError("Both a database and a path were given.", "Give one of them.")
         if not {"{context}", "{question}"} <= set(re.findall(r"\{context\}|\{question\}", context_template)):
             raise InputError("The context template lacks {context} or {question}.", "Put both where they belong.")
         if engine not in ENGINES:
             raise unknown_name("ranking engine", engine, ENGINES)
+        self.collection = checked_name(collection)
         self._kit = llm_kit
         self._template = context_template
         self._prompt = default_prompt
         self._ranking: dict[str, Any] = {"k1": k1, "b": b, "engine": engine}
         self._owned = database is None
         self.database = database or Database(path)
-        self.collection = checked_name(collection)
         self._ingester = Ingester(
             self.database,
             collection,

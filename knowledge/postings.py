@@ -11,6 +11,8 @@ no tombstones: statistics made from these rows are exact, and the rows are the s
 from __future__ import annotations
 
 import sqlite3
+import time
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -50,17 +52,20 @@ def add(connection: sqlite3.Connection, collection_id: int, pages: Sequence[Inde
     """
     for block, rows in _blocks(pages):
         there = _read(connection, collection_id, block, LENGTH, 0)
-        if there[-_WIDTH:] < rows[LENGTH, 0]:  # new pages come after old ones, nearly always
+        new_places = [_place(posting) for posting in _split(rows[LENGTH, 0])]
+        if len(set(new_places)) < len(new_places):
+            raise ConflictError("A page was given twice.", "Give every page once.")
+        if not there or _place(there[-_WIDTH:]) < new_places[0]:  # new pages come after old ones, nearly always
             connection.executemany(
                 "INSERT INTO postings VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET data = CAST(data || excluded.data AS BLOB)",
                 ((collection_id, block, term, number, rows[term, number]) for term, number in sorted(rows)),
             )
             continue
-        if {_place(posting) for posting in _split(there)} & {_place(posting) for posting in _split(rows[LENGTH, 0])}:
+        if {_place(posting) for posting in _split(there)}.intersection(new_places):
             raise ConflictError("A page is in the index already.", "Remove it from the index before adding it again.")
         for (term, number), new in rows.items():
             old = _read(connection, collection_id, block, term, number)
-            _write(connection, collection_id, block, term, number, sorted(_split(old) + _split(new)))
+            _write(connection, collection_id, block, term, number, _merged(old, new))
     _bump(connection, collection_id)
 
 
@@ -72,12 +77,8 @@ def remove(connection: sqlite3.Connection, collection_id: int, pages: Sequence[I
     """
     for block, rows in _blocks(pages):
         for (term, number), gone in rows.items():
-            postings = _split(_read(connection, collection_id, block, term, number))
-            leaving = set(_split(gone))
-            kept = [posting for posting in postings if posting not in leaving]
-            if len(kept) + len(leaving) != len(postings):
-                raise CorruptError("The search index disagrees with the stored pages.", "Index the collection again.")
-            _write(connection, collection_id, block, term, number, kept)
+            there = _read(connection, collection_id, block, term, number)
+            _write(connection, collection_id, block, term, number, _without(there, gone))
     _bump(connection, collection_id)
 
 
@@ -113,13 +114,11 @@ def _read(connection: sqlite3.Connection, collection_id: int, block: int, term: 
     return row[0] if row else b""
 
 
-def _write(
-    connection: sqlite3.Connection, collection_id: int, block: int, term: str, number: int, postings: list[bytes]
-) -> None:
-    if postings:
+def _write(connection: sqlite3.Connection, collection_id: int, block: int, term: str, number: int, data: bytes) -> None:
+    if data:
         connection.execute(
             "INSERT OR REPLACE INTO postings VALUES (?, ?, ?, ?, ?)",
-            (collection_id, block, term, number, b"".join(postings)),
+            (collection_id, block, term, number, data),
         )
     else:
         connection.execute(
@@ -129,8 +128,44 @@ def _write(
 
 
 def _bump(connection: sqlite3.Connection, collection_id: int) -> None:
-    """Tell every process that what it remembers of this collection is old."""
-    connection.execute("UPDATE collections SET revision = revision + 1 WHERE id = ?", (collection_id,))
+    """Tell every process that what it remembers of this collection is old.
+
+    By the clock, so that a collection deleted and made again with the same id is not taken for its former self.
+    """
+    connection.execute(
+        "UPDATE collections SET revision = max(revision + 1, ?) WHERE id = ?", (time.time_ns(), collection_id)
+    )
+
+
+def _merged(old: bytes, new: bytes) -> bytes:
+    parts: list[bytes] = []
+    done = 0
+    for posting in _split(new):
+        spot = _spot(old, posting)
+        parts += (old[done:spot], posting)
+        done = spot
+    return b"".join((*parts, old[done:]))
+
+
+def _without(there: bytes, gone: bytes) -> bytes:
+    """
+    :raises CorruptError: a posting that shall go is not there.
+    """
+    parts: list[bytes] = []
+    done = 0
+    for posting in _split(gone):
+        spot = _spot(there, posting)
+        if there[spot : spot + _WIDTH] != posting:
+            raise CorruptError("The search index disagrees with the stored pages.", "Index the collection again.")
+        parts.append(there[done:spot])
+        done = spot + _WIDTH
+    return b"".join((*parts, there[done:]))
+
+
+def _spot(data: bytes, posting: bytes) -> int:
+    """Where in the ascending postings this one stands or belongs, in bytes."""
+    count = len(data) // _WIDTH
+    return _WIDTH * bisect_left(range(count), posting, key=lambda nth: data[_WIDTH * nth : _WIDTH * (nth + 1)])
 
 
 def _split(data: bytes) -> list[bytes]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from .errors import InputError
 from .files import RactoFile, anthropic_block, google_block, ollama_message, openai_block
@@ -61,8 +61,6 @@ class RactoPrompt(BaseModel):
 
     :raises pydantic.ValidationError: a field is missing, empty or of the wrong kind (it is a `ValueError`).
     """
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     role: str = Field(min_length=1, description="Who the model is.")
     aim: str = Field(min_length=1, description="What it must accomplish.")

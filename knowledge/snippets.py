@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 from .analyser import spans, terms
@@ -57,7 +57,7 @@ def _written(text: str, lowered: str, term: str, language: str) -> str | None:
     return None
 
 
-def snippet(text: str, wanted: Collection[str], language: str, length: int = SNIPPET_LENGTH) -> str:
+def snippet(text: str, wanted: set[str], language: str, length: int = SNIPPET_LENGTH) -> str:
     """The stretch of a page where most of the wanted terms stand together, on one line, with each marked `**so**`.
 
     Asterisks of the page itself are written `\\*`, so that a mark is always ours.
@@ -83,13 +83,15 @@ def _best_stretch(found: Sequence[tuple[int, int, str]], length: int) -> tuple[i
     best, stretch = (0, 0), found[0][:2]
     inside: Counter[str] = Counter()
     first = 0
-    for start, end, term in found:
+    for last, (start, end, term) in enumerate(found):
         inside[term] += 1
         while end - found[first][0] > length and found[first][0] < start:
-            inside[found[first][2]] -= 1
+            left = found[first][2]
+            inside[left] -= 1
+            if not inside[left]:
+                del inside[left]
             first += 1
-        inside += Counter()  # forget the terms that left
-        value = (len(inside), inside.total())
+        value = (len(inside), last - first)
         if value > best:
             best, stretch = value, (found[first][0], end)
     return stretch

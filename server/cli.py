@@ -10,10 +10,11 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 from ..knowledge.errors import RactoError, unknown_name
 from .commands import COMMANDS
-from .console import err, out
+from .console import out, refuse
 from .start import importing
 
 BROKEN = 1
@@ -29,12 +30,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :returns: The exit code: 0 done, 1 something is broken, 2 refused, 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="replace"
+        )  # rather a question mark than a crash where the terminal has few characters
     try:
         return _run(words)
     except RactoError as error:
         if os.environ.get("RACTO_LOG_LEVEL", "").lower() == "debug":
             raise
-        err("\n  → ".join(filter(None, (f"racto: {error.message}", error.hint))))
+        refuse(error.message, error.hint)
         return REFUSED
     except KeyboardInterrupt:
         return 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -19,6 +20,17 @@ def err(text: str) -> None:
     """One line, or several, beside the result."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+def out_json(value: object) -> None:
+    """The result as JSON, with escapes only where the stream cannot say it otherwise."""
+    unicode = sys.stdout.encoding.lower().replace("-", "").startswith("utf")
+    out(json.dumps(value, indent=2, ensure_ascii=not unicode))
+
+
+def refuse(message: str, hint: str) -> None:
+    """Why something was not done, and what to do about it."""
+    err("\n  → ".join(filter(None, (f"racto: {message}", hint))))
 
 
 def styled(text: str, style: str, stream: TextIO | None = None) -> str:

@@ -176,15 +176,17 @@ class _Progress:
     def close(self) -> None:
         with self._lock:
             self._finished.set()
+            self._latest = None
 
     async def finish(self) -> None:
-        self.close()
+        with self._lock:
+            self._finished.set()
         if self._task is not None:
             await self._task
         await self._send_latest()
 
     def _wake(self) -> None:
-        if self._task is None and not self._finished.is_set():
+        if self._task is None:
             self._task = self._loop.create_task(self._send_all())
 
     async def _send_all(self) -> None:

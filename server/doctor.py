@@ -174,7 +174,8 @@ def _host(name: str, host: Host) -> Iterator[Finding]:
     try:
         found = installed(host)
     except RactoError as error:
-        yield Finding("broken", host.title, error.message, f"Correct {path}.")
+        by_hand = f"`racto install {name}` shows what to add by hand."
+        yield Finding("note" if host.comments else "broken", host.title, error.message, by_hand)
         return
     if found is None:
         yield Finding("note", host.title, f"{path} does not have racto.", f"racto install {name}")

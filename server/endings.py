@@ -59,12 +59,26 @@ async def _watch_parent(stop: Callable[[], None]) -> None:
 
 
 def run_to_the_end(main: Coroutine[Any, Any, None]) -> None:
-    """`asyncio.run` for a process that only serves: a tool stuck in a thread cannot keep it, as an orphan, after its client has left.
+    """`asyncio.run` that no tool stuck in a thread can hold up: the process must not stay, as an orphan, after its client has left.
 
-    Both the closing loop and Python itself wait for threads, for ever. Here they are given `THREAD_PATIENCE_SECONDS`; then the process
-    ends.
+    The closing loop and, at exit, Python wait for threads for ever. Here those that were started meanwhile are given
+    `THREAD_PATIENCE_SECONDS`; then the process ends. Outside the main thread the process is somebody else's, and nothing is ended.
     """
-    overdue = threading.Timer(THREAD_PATIENCE_SECONDS, _end_process)
+    if threading.current_thread() is not threading.main_thread():
+        asyncio.run(main)
+        return
+    before = set(threading.enumerate())
+
+    def awaited() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
+
+    def end_process() -> None:
+        names = ", ".join(thread.name for thread in awaited())
+        logger.warning("ending though threads are still at work: %s", names)
+        logging.shutdown()
+        os._exit(0)
+
+    overdue = threading.Timer(THREAD_PATIENCE_SECONDS, end_process)
     overdue.daemon = True
 
     async def serve() -> None:
@@ -73,20 +87,9 @@ def run_to_the_end(main: Coroutine[Any, Any, None]) -> None:
         finally:
             overdue.start()
 
-    asyncio.run(serve())
-    for thread in _awaited_threads():
-        thread.join()
-    overdue.cancel()
-
-
-def _awaited_threads() -> list[threading.Thread]:
-    return [
-        thread for thread in threading.enumerate() if thread is not threading.current_thread() and not thread.daemon
-    ]
-
-
-def _end_process() -> None:
-    names = ", ".join(thread.name for thread in _awaited_threads() if thread is not threading.main_thread())
-    logger.warning("ending though threads are still at work: %s", names)
-    logging.shutdown()
-    os._exit(0)
+    try:
+        asyncio.run(serve())
+        for thread in awaited():
+            thread.join()
+    finally:
+        overdue.cancel()

@@ -109,5 +109,5 @@ def encode(message: JSONRPCMessage) -> bytes:
     :raises ValueError: it holds what JSON in UTF-8 cannot say (half of a surrogate pair).
     """
     if isinstance(message, JSONRPCResponse):
-        return to_json({"jsonrpc": "2.0", "id": message.id, "result": message.result})
+        return to_json({"jsonrpc": "2.0", "id": message.id, "result": message.result}, inf_nan_mode="null")
     return message.model_dump_json(by_alias=True, exclude_unset=True).encode()

@@ -33,6 +33,7 @@ class Host:
     :param path: Its configuration file on this machine, or in the current folder where the file belongs to a project.
     :param key: The member of that file that holds the servers by name.
     :param extra: What an entry needs besides command, args and env.
+    :param comments: It takes comments in its file, which plain JSON has not; racto leaves such a file to the person.
     :param after: What the person does next for it to take effect.
     """
 
@@ -40,6 +41,7 @@ class Host:
     path: Callable[[], Path]
     key: str = "mcpServers"
     extra: tuple[tuple[str, str], ...] = ()
+    comments: bool = False
     after: str = "Restart it to load racto."
 
 
@@ -69,6 +71,7 @@ HOSTS = {
         lambda: Path.cwd() / ".vscode" / "mcp.json",
         key="servers",
         extra=(("type", "stdio"),),
+        comments=True,
         after="Open .vscode/mcp.json in VS Code and press Start above the entry.",
     ),
 }

@@ -9,12 +9,13 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from mcp.server.sse import SseServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp_types import INVALID_REQUEST
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -26,7 +27,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..knowledge.errors import ConfigError
 from .endings import run_to_the_end
 from .eras import serve_streams
-from .security import LOOPBACK_NAMES, LOOPBACK_ORIGINS, AddressGuard, TokenGuard, check_exposure, listening_names
+from .framing import Refusal, parse, to_message
+from .security import (
+    LOOPBACK_NAMES,
+    LOOPBACK_ORIGINS,
+    AddressGuard,
+    SizeGuard,
+    TokenGuard,
+    check_exposure,
+    listening_names,
+)
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -102,8 +112,22 @@ class SseSessions:
             await serve_streams(self._server, read, write)
 
     async def post(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take one message for a session."""
-        await self._transport.handle_post_message(scope, receive, send)
+        """Take one message for a session; what is no message is refused here, the SDK would log each with a traceback."""
+        request = await receive()
+        value = parse(request.get("body", b""))
+        message = value if isinstance(value, Refusal) else to_message(value)
+        if scope["method"] == "POST" and (message is None or isinstance(message, Refusal)):
+            refusal = message or Refusal(INVALID_REQUEST, "Not a JSON-RPC 2.0 answer.")
+            await Response(refusal.encode(), 400, media_type="application/json")(scope, receive, send)
+            return
+        waiting = [request]
+
+        async def replay() -> Message:
+            return waiting.pop() if waiting else await receive()
+
+        # The client may be gone by the time its session would take the message.
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self._transport.handle_post_message(scope, replay, send)
 
 
 class Interruptible:
@@ -136,12 +160,10 @@ class Interruptible:
                     await self._app(scope, receive, watched)
                 finally:
                     del self._running[cancel]
-            if not cancel.cancelled_caught:
-                return
-        if not started:
-            await Response("The server is stopping.", 503, {"Connection": "close"})(scope, receive, send)
-        elif not ended:
+        if started and not ended:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+        elif not started and self._stopping:
+            await Response("The server is stopping.", 503, {"Connection": "close"})(scope, receive, send)
 
     async def stop(self, grace: float) -> None:
         """End every stream now, and what else is running after `grace` seconds; refuse what comes."""
@@ -174,6 +196,9 @@ def build_app(
     sessions = Sessions(server, max_request_bytes)
     sse = SseSessions(server, max_request_bytes)
 
+    def guarded(app: ASGIApp) -> ASGIApp:
+        return TokenGuard(SizeGuard(app, max_request_bytes), token)
+
     async def health(request: Request) -> JSONResponse:
         return JSONResponse({"status": "ok", "name": server.name, "version": server.version})
 
@@ -184,9 +209,9 @@ def build_app(
 
     return Starlette(
         routes=[
-            Route("/mcp", TokenGuard(sessions, token)),
-            Route("/sse", TokenGuard(sse, token), methods=["GET"]),
-            Mount("/messages/", TokenGuard(sse.post, token)),
+            Route("/mcp", guarded(sessions)),
+            Route("/sse", guarded(sse), methods=["GET"]),
+            Mount("/messages/", guarded(sse.post)),
             Route("/health", health),
         ],
         middleware=[
@@ -257,18 +282,26 @@ def _listen(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
             0
         ]
-        # asyncio switches Nagle's algorithm off (40 ms an answer) only where the protocol number is spelt out.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        if sys.platform != "win32":  # there it would let a second server steal the port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(2048)
-        return listener
+        return _bound(family, address)
     except OSError as error:
         raise ConfigError(
             f"Cannot listen on {host} port {port}: {error.strerror or error}.",
             "Choose another with --port or RACTO_PORT (0 takes a free one).",
         ) from None
+
+
+def _bound(family: int, address: Any) -> socket.socket:
+    # asyncio switches Nagle's algorithm off (40 ms an answer) only where the protocol number is spelt out.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if sys.platform != "win32":  # there it would let a second server steal the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 @contextmanager

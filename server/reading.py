@@ -1,14 +1,11 @@
-"""What clients read and pick besides tools: resources, prompts, and the values that complete their arguments.
-
-Families may block, so each is asked on a worker thread.
-"""
+"""What clients read and pick besides tools: resources, prompts, and the values that complete their arguments."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import mcp_types as types
 from mcp.server import Server, ServerRequestContext
@@ -17,17 +14,21 @@ from mcp.shared.uri_template import UriTemplate
 from mcp_types.version import is_version_at_least
 
 from ..agents.offers import Observable, PromptEntry, PromptFamily, ResourceEntry, ResourceFamily
-from ..knowledge.errors import InputError, UnknownNameError, unknown_name
+from ..agents.workers import Workers
+from ..knowledge.errors import InputError, TimeLimitError, UnknownNameError, unknown_name
 from .changes import Changes, PromptsListChanged, ResourcesListChanged, ResourceUpdated
 from .content import to_block, to_contents
 
 PAGE_SIZE = 100
+ANSWER_SECONDS = 60.0
+"""How long a family may take; most hosts give up after as many."""
 COMPLETION_LIMIT = 100
 """What the protocol allows in one answer."""
 
 _RESOURCE_NOT_FOUND = -32002
 """The code of a missing resource up to 2025-11-25; since then it is an invalid parameter."""
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -43,6 +44,7 @@ class Reading:
         self._changes = changes
         self._resources: list[tuple[UriTemplate, ResourceFamily]] = []
         self._prompts: list[PromptFamily] = []
+        self._workers = Workers(8)
 
     def add_resources(self, family: ResourceFamily) -> None:
         """Offer what `family` has. Families are tried in the order they were added."""
@@ -80,7 +82,7 @@ class Reading:
         def entries() -> Iterable[ResourceEntry]:
             return itertools.chain.from_iterable(family.entries() for _, family in self._resources)
 
-        page, cursor = await asyncio.to_thread(_page, entries, params.cursor)
+        page, cursor = await self._ask(_page, entries, params.cursor)
         return types.ListResourcesResult(resources=[_resource(entry) for entry in page], next_cursor=cursor)
 
     async def _list_templates(
@@ -109,7 +111,7 @@ class Reading:
                 continue
             variables = {name: value for name, value in found.items() if isinstance(value, str)}
             try:
-                parts = await asyncio.to_thread(family.read, variables)
+                parts = await self._ask(family.read, variables)
             except UnknownNameError as error:
                 missing = error
             else:
@@ -126,7 +128,7 @@ class Reading:
     async def _list_prompts(
         self, context: ServerRequestContext[Any], params: types.PaginatedRequestParams
     ) -> types.ListPromptsResult:
-        page, cursor = await asyncio.to_thread(_page, self._prompt_entries, params.cursor)
+        page, cursor = await self._ask(_page, self._prompt_entries, params.cursor)
         return types.ListPromptsResult(prompts=[_prompt(entry) for entry in page], next_cursor=cursor)
 
     async def _get_prompt(
@@ -156,12 +158,26 @@ class Reading:
             families = {family.template: family for _, family in self._resources}
             if ref.uri not in families:
                 raise unknown_name("resource template", ref.uri, families)
-            values = await asyncio.to_thread(families[ref.uri].complete, argument.name, argument.value)
+            values = await self._ask(families[ref.uri].complete, argument.name, argument.value)
         return types.CompleteResult(
             completion=types.Completion(
                 values=list(values[:COMPLETION_LIMIT]), total=len(values), has_more=len(values) > COMPLETION_LIMIT
             )
         )
+
+    async def _ask(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """What a family says; it may block, so it is asked in a thread.
+
+        :raises TimeLimitError: it says nothing in time.
+        """
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS) as limit:
+                answer: T = await self._workers.run(function, *args, **named)
+                return answer
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise TimeLimitError(f"There was no answer in {ANSWER_SECONDS:g} s.", "Try again later.") from None
 
     def _prompt_entries(self) -> Iterable[PromptEntry]:
         return itertools.chain.from_iterable(family.entries() for family in self._prompts)
@@ -170,10 +186,10 @@ class Reading:
         """What the first family that knows the prompt `name` answers."""
         for family in self._prompts:
             try:
-                return await asyncio.to_thread(ask, family)
+                return await self._ask(ask, family)
             except UnknownNameError:
                 continue
-        known = await asyncio.to_thread(lambda: [entry.name for entry in self._prompt_entries()])
+        known = await self._ask(lambda: [entry.name for entry in self._prompt_entries()])
         raise unknown_name("prompt", name, known)
 
 

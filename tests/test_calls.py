@@ -26,6 +26,7 @@ from racto.agents.calls import (
     plain,
     to_output,
 )
+from racto.agents.toolbox import Tool
 
 
 class Kind(enum.Enum):
@@ -172,3 +173,19 @@ async def test_a_time_limit_stands_still_while_a_person_thinks() -> None:
             assert end - asyncio.get_running_loop().time() == pytest.approx(30, abs=5)
         with context.waiting():
             assert limit.when() == end
+
+
+@pytest.mark.anyio
+async def test_a_context_of_ones_own_needs_no_slots() -> None:
+    @dataclass
+    class Counting(ToolContext):
+        seen: int = 0
+
+    async def count(context: ToolContext) -> int:
+        """Count a call."""
+        assert isinstance(context, Counting)
+        context.seen += 1
+        return context.seen
+
+    output = await Tool.of(count).call({}, Counting())
+    assert output.text == "1"

@@ -247,6 +247,19 @@ def test_a_mistyped_variable_is_told_and_stops_nothing(
     assert json.loads(shown.out)
 
 
+def test_a_terminal_with_few_characters_is_no_reason_to_fail(home: Path) -> None:
+    def run(*words: str) -> str:
+        command = [sys.executable, "-m", "racto.server.cli", *words]
+        environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    text = "Grüße aus Öland, 東京 und Αθήνα."
+    run("call", "page_ingest", "--arg", f"text={text}", "--arg", "source=greeting")
+    assert "aus ?land" in run("call", "page_read", "--arg", "document=greeting")
+    (page,) = json.loads(run("call", "page_read", "--arg", "document=greeting", "--json"))["pages"]
+    assert page["text"] == text
+
+
 def test_a_reader_that_leaves_early_is_no_error() -> None:
     command = f"{shlex.quote(sys.executable)} -m racto.server.cli tools --json | head -c 1"
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
@@ -323,6 +336,13 @@ def test_settings_for_http_reach_the_server() -> None:
         assert status(f"{address}/health", Host="notes.example", Origin="http://page.example") == 200
         assert status(f"{address}/mcp") == 401
         assert status(f"{address}/mcp", Authorization="Bearer s3cret") != 401
+
+
+def test_serving_a_person_at_a_terminal_says_what_it_waits_for() -> None:
+    ended, shown = at_a_terminal("serve", answer="\x04")
+    assert ended == 0
+    assert "Waiting for an MCP client" in shown
+    assert "racto install --help" in shown
 
 
 def test_others_are_let_in_only_with_a_token(capfd: pytest.CaptureFixture[str]) -> None:

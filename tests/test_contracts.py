@@ -22,7 +22,9 @@ SEEDS = {
 
 def _lint(root: Path) -> subprocess.CompletedProcess[str]:
     code = f"import sys; sys.path.insert(0, {str(root / '.dev')!r}); from importlinter.cli import lint_imports_command; lint_imports_command()"
-    return subprocess.run([sys.executable, "-c", code, "--no-logo", "--no-cache"], cwd=root, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code, "--no-logo", "--no-cache"], cwd=root, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture

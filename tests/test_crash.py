@@ -20,13 +20,13 @@ from racto.knowledge import indexing
 from racto.knowledge.catalogue import collection_named
 from racto.knowledge.database import Database
 from racto.knowledge.errors import CorruptError, DiskFullError
-from racto.knowledge.folder import ingest_folder
+from racto.knowledge.folder import IngestReport, ingest_folder
 from racto.knowledge.ingest import Ingester
 from racto.knowledge.pages import PageIndexRAG
 
 RUNS = int(os.environ.get("RACTO_CRASH_RUNS", "25"))
 CHILD = Path(__file__).with_name("crash_child.py")
-QUERIES = ("copper river delta", "the committee on granite", "quartz", "file 17 and file 90", "harbour")
+QUERIES = ("copper river delta", "the edition of file 17 and file 90")
 _WORDS = [
     "copper",
     "river",
@@ -46,31 +46,30 @@ _WORDS = [
 def test_a_killed_ingest_keeps_every_acknowledged_document_and_no_half_one(tmp_path: Path, scenario: str) -> None:
     corpus = _Corpus.make(tmp_path, scenario)
     chance = random.Random(scenario)
-    killed = partly = 0
-    for run in range((RUNS + 1) // 2):
-        database = tmp_path / f"run-{run}.db"
+    wanted = (RUNS + 1) // 2
+    killed = partly = attempts = 0
+    while killed < wanted:
+        attempts += 1
+        assert attempts <= 4 * wanted, "the processes end before they can be killed"
+        database = tmp_path / f"run-{attempts}.db"
         corpus.prepare(database)
-        acknowledged = _kill_at_random(database, corpus.folder, chance.uniform(0, corpus.seconds))
-        if acknowledged is not None:
-            killed += 1
-            partly += 0 < acknowledged < len(corpus.files)
-        else:
-            acknowledged = len(corpus.files)
+        acknowledged = _kill_at_random(database, corpus, chance)
+        if acknowledged is None:
+            continue
+        killed += 1
+        partly += 0 < acknowledged < len(corpus.files)
         found = _state(database)
         for path in corpus.files[:acknowledged]:
-            assert found.documents[path] == corpus.after.documents[path], (
-                f"run {run}: {path} was acknowledged and is lost"
-            )
+            assert found.documents[path] == corpus.after.documents[path], f"{path} was acknowledged and is lost"
         for path, document in found.documents.items():
             versions = (corpus.before.documents.get(path), corpus.after.documents.get(path))
-            assert document in versions, f"run {run}: {path} is neither the old document nor the new one"
-        assert found.index_is_fresh, f"run {run}: the index disagrees with the pages"
-        report = ingest_folder(Ingester(Database(database)), corpus.folder, metadata={"kept": "yes"}, prune=True)
-        assert not report.failed
-        assert _state(database) == corpus.after, f"run {run}: resuming did not lead where an undisturbed ingest leads"
+            assert document in versions, f"{path} is neither the old document nor the new one"
+        assert found.index_is_fresh, "the index disagrees with the pages"
+        assert not _ingest(database, corpus.folder).failed
+        assert _state(database) == corpus.after, "resuming did not lead where an undisturbed ingest leads"
         database.unlink()
-    assert killed >= RUNS // 4, "too few of the processes were killed while they worked"
-    assert partly, "no process was killed between two acknowledgements"
+    print(f"{scenario}: {killed} killed in {attempts} attempts, {partly} of them between acknowledgements")
+    assert partly >= wanted // 4, "too few processes were killed between two acknowledgements"
 
 
 def test_a_full_disk_is_named_and_what_was_acknowledged_stays(small_disk: Path, tmp_path: Path) -> None:
@@ -242,7 +241,7 @@ class _Corpus:
         _write_files(folder, range(120), "first")
         if scenario == "update":
             start = tmp_path / "start.db"
-            ingest_folder(Ingester(Database(start)), folder)
+            _ingest(start, folder)
             before = _state(start)
             _write_files(folder, range(0, 120, 2), "second")
             _write_files(folder, range(120, 140), "first")
@@ -263,7 +262,17 @@ class _Corpus:
     def prepare(self, database: Path) -> None:
         """Put the file there that the process will find."""
         if self.start:
+            assert not self.start.with_name(f"{self.start.name}-wal").exists(), "it is still open"
             shutil.copy(self.start, database)
+
+
+def _ingest(path: Path, folder: Path) -> IngestReport:
+    """What the process does, here and undisturbed."""
+    database = Database(path)
+    try:
+        return ingest_folder(Ingester(database), folder, metadata={"kept": "yes"}, prune=True)
+    finally:
+        database.close()
 
 
 def _write_files(folder: Path, numbers: range, edition: str) -> None:
@@ -282,11 +291,13 @@ def _start(database: Path, folder: Path) -> subprocess.Popen[str]:
     return child
 
 
-def _kill_at_random(database: Path, folder: Path, after_seconds: float) -> int | None:
+def _kill_at_random(database: Path, corpus: _Corpus, chance: random.Random) -> int | None:
     """How many files were acknowledged when the process was killed; `None` when it had finished before."""
-    child = _start(database, folder)
+    child = _start(database, corpus.folder)
+    begun = time.monotonic()
     try:
-        child.wait(timeout=after_seconds)
+        child.wait(timeout=chance.uniform(0, corpus.seconds))
+        corpus.seconds = time.monotonic() - begun  # the machine is faster now than it was
     except subprocess.TimeoutExpired:
         child.kill()
     output, _ = child.communicate(timeout=60)
@@ -320,7 +331,7 @@ def _state(path: Path) -> _State:
         assert orphans.fetchone()[0] == 0
     index = PageIndexRAG(database=database)
     answers = [
-        [(one.entry.source, one.entry.position, one.score, one.snippet) for one in index.retrieve(query, 20)]
+        sorted((-one.score, one.entry.source, one.entry.position, one.snippet) for one in index.retrieve(query, 1000))
         for query in QUERIES
     ]
     fresh = _index_is_fresh(database)

@@ -17,7 +17,11 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
 COMMANDS = [
-    line for language, code in BLOCKS if language == "sh" for line in code.splitlines() if line.strip() and not line.startswith("#")
+    line
+    for language, code in BLOCKS
+    if language == "sh"
+    for line in code.splitlines()
+    if line.strip() and not line.startswith("#")
 ]
 LONG_RUNNING = ("racto serve",)
 """Commands that run until they are stopped; the transport tests start them."""
@@ -36,7 +40,9 @@ def world(tmp_path: Path) -> dict[str, str]:
 
 
 def _run(command: list[str], world: dict[str, str]) -> str:
-    done = subprocess.run(command, cwd=world["HOME"], env=world, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, cwd=world["HOME"], env=world, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -59,7 +65,9 @@ def test_the_commands_of_the_readme_run_in_their_order(world: dict[str, str]) ->
         elif words[0] == "racto" and not line.startswith(LONG_RUNNING):
             _run(words, world)
         else:
-            assert line.startswith((*LONG_RUNNING, "git clone", "cd ")), f"the README shows a command no test knows: {line}"
+            assert line.startswith((*LONG_RUNNING, "git clone", "cd ")), (
+                f"the README shows a command no test knows: {line}"
+            )
 
 
 def test_every_link_of_the_readme_leads_somewhere() -> None:
@@ -69,7 +77,12 @@ def test_every_link_of_the_readme_leads_somewhere() -> None:
 
 
 def test_the_reference_is_what_the_code_says() -> None:
-    made = subprocess.run([sys.executable, "-c", "from docs.build import text; print(text(), end='')"], cwd=ROOT, capture_output=True, text=True)
+    made = subprocess.run(
+        [sys.executable, "-c", "from docs.build import text; print(text(), end='')"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert made.returncode == 0, made.stderr
     assert (ROOT / "docs" / "reference.md").read_text() == made.stdout, "run `make docs`"
 
@@ -91,9 +104,16 @@ def test_every_dependency_is_justified_and_pinned() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    named = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"], *project["dependency-groups"]["bench"]]
+    named = [
+        *project["project"]["dependencies"],
+        *project["dependency-groups"]["dev"],
+        *project["dependency-groups"]["bench"],
+    ]
     architecture = (ROOT / "ARCHITECTURE.md").read_text()
-    pins = {line.partition("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    pins = {
+        line.partition("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+    }
     for requirement in named:
         name = re.split(r"[<>=!~\[; ]", requirement)[0]
         assert f"| `{name}` |" in architecture, f"ARCHITECTURE.md does not say why {name} is needed"

@@ -152,5 +152,5 @@ def test_what_was_written_is_what_is_read(helps: dict[str, str], style: object, 
 )
 def test_no_docstring_is_too_strange(text: str) -> None:
     description, helps = parse_docstring(text)
-    assert inspect.cleandoc(text).startswith(description)
+    assert inspect.cleandoc(text).lstrip().startswith(description)
     assert all(re.fullmatch(r"\S+", name) and "\n" not in help_ for name, help_ in helps.items())

@@ -147,6 +147,14 @@ def test_a_broken_file_of_a_host_makes_the_doctor_fail(capsys: pytest.CaptureFix
     assert "1 broken." in shown
 
 
+def test_comments_where_a_host_takes_them_are_only_noted() -> None:
+    hosts.write(hosts.HOSTS["vscode"], '{\n  // mine\n  "servers": {}\n}')
+    (finding,) = found("VS Code")
+    assert finding.state == "note"
+    assert "comments" in finding.said
+    assert "by hand" in finding.fix
+
+
 def test_a_package_that_cannot_be_imported_is_named_with_its_fix(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = home / "broken"
     broken.mkdir()

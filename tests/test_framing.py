@@ -88,3 +88,10 @@ def test_every_well_formed_message_is_taken_as_what_it_is(number: int | str, met
     assert isinstance(to_message({"jsonrpc": "2.0", "method": method, **rest}), JSONRPCNotification)
     assert isinstance(to_message(result), JSONRPCResponse)
     assert isinstance(to_message(error), JSONRPCError)
+
+
+@given(st.lists(st.floats() | values))
+def test_what_is_sent_is_json_whatever_numbers_it_holds(numbers: list[Any]) -> None:
+    line = encode(JSONRPCResponse(jsonrpc="2.0", id=1, result={"numbers": numbers}))
+    assert b"\n" not in line
+    assert not isinstance(parse(line), Refusal)  # `NaN` and `Infinity` would be

@@ -176,6 +176,13 @@ def test_a_byte_order_mark_survives(home: Path) -> None:
     assert path.read_bytes().startswith(b'\xef\xbb\xbf{\n  "a": 1,\n  "mcpServers": {')
 
 
+def test_a_folder_that_is_not_there_is_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["install", "claude", "--root", str(home), "--root", str(home / "nowhere")]) == 0
+    told = capsys.readouterr().err
+    assert f"{home / 'nowhere'} does not exist yet" in told
+    assert f"{home} does not" not in told
+
+
 def test_the_example_file_is_what_the_code_makes() -> None:
     committed = Path(__file__).parents[1] / "claude_desktop_config.example.json"
     remake = "run: python -c \"from racto.server.hosts import example; print(example(), end='')\" > claude_desktop_config.example.json"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from mcp import Client
+from mcp.server.session import ServerSession
 from racto.agents.offers import Toolset
 from racto.agents.toolbox import ToolRegistry
 from racto.server.mcp import RactoMCPServer
@@ -144,6 +146,19 @@ async def test_changes_without_a_client_are_harmless(era: str, server: RactoMCPS
     registry.register(lambda: "", name="late", description="")
     async with connected(server, era) as client:
         assert len((await client.list_tools()).tools) == 1
+
+
+async def test_a_client_that_left_is_forgotten(era: str, server: RactoMCPServer) -> None:
+    def kept() -> int:
+        gc.collect()
+        kinds = (type(thing) for thing in gc.get_objects())
+        return sum(kind is ServerSession or kind.__module__ == "racto.server.changes" for kind in kinds)
+
+    before = kept()
+    for _ in range(3):
+        async with Ears(server, era).listening():
+            assert kept() > before
+    assert kept() == before
 
 
 async def test_lists_that_announce_their_changes_may_be_kept_by_clients(server: RactoMCPServer) -> None:

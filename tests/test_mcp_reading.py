@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import mcp_types as types
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp import Client, MCPError
 
-from tests.mcp_clients import ERAS, connected
+from tests.mcp_clients import ERAS, PATIENCE, connected
 from tests.mcp_families import Notes, greeting, reading
 
 pytestmark = pytest.mark.anyio
@@ -56,6 +57,24 @@ async def test_a_resource_that_breaks_says_only_where_to_look(era: str, caplog: 
     number = str(caught.value).split()[2].rstrip(";")
     assert number in caplog.text
     assert "hunter2" not in str(caught.value)
+
+
+async def test_a_resource_that_hangs_costs_its_reader_a_while_and_others_nothing(
+    era: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("racto.server.reading.ANSWER_SECONDS", 0.1)
+    let_go = threading.Event()
+    notes = Notes({"quick": "here"})
+    slow = Notes({"slow": ""})
+    slow.template = "slow://{name}"
+    slow.read = lambda variables: ["late"] if let_go.wait(PATIENCE) else []  # type: ignore[method-assign]  # it hangs
+    try:
+        async with connected(reading(notes, slow), era) as client:
+            with pytest.raises(MCPError, match=r"no answer in 0\.1 s"):
+                await client.read_resource("slow://slow")
+            assert "here" in str(await client.read_resource("note://quick"))
+    finally:
+        let_go.set()
 
 
 async def listed(client: Client) -> list[str]:

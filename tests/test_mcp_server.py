@@ -186,10 +186,12 @@ async def test_hints_reach_the_client_and_titles_and_output_schemas_do_not(
         return Found(words=[query])
 
     registry.register(find, read_only=True)
+    registry.register(find, name="note")
     registry.register(find, name="wipe", destructive=True, idempotent=True, open_world=True)
     async with connected(server, era) as client:
-        find_tool, wipe = (await client.list_tools()).tools
+        find_tool, note, wipe = (await client.list_tools()).tools
     assert find_tool.annotations == types.ToolAnnotations(read_only_hint=True, open_world_hint=False)
+    assert note.annotations == types.ToolAnnotations(destructive_hint=False, open_world_hint=False)
     assert wipe.annotations == types.ToolAnnotations(destructive_hint=True, idempotent_hint=True)
     listed = find_tool.model_dump_json(by_alias=True, exclude_none=True)
     assert "title" not in listed
@@ -251,58 +253,67 @@ async def test_the_caller_of_a_blocking_tool_is_free_at_once_and_others_are_serv
         let_go.set()
 
 
-async def reports_of(server: RactoMCPServer, era: str, tool: str) -> list[tuple[float, float | None, str | None]]:
-    """What a client hears while `tool` runs; the call must be over only after the last of it."""
+async def test_progress_rises_and_its_last_word_is_heard_before_the_result(era: str, server: RactoMCPServer) -> None:
     heard: list[tuple[float, float | None, str | None]] = []
+    second = asyncio.Event()
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         heard.append((progress, total, message))
+        if progress == 2:
+            second.set()
 
-    async with connected(server, era) as client:
-        result = await client.call_tool(tool, progress_callback=hear)
-        assert not result.is_error, text_of(result)
-        at_the_end = list(heard)
-    assert heard == at_the_end
-    return heard
-
-
-async def test_progress_rises_and_its_last_word_is_heard_before_the_result(era: str, server: RactoMCPServer) -> None:
     async def work(context: ToolContext) -> None:
-        for done in (1, 2, 2, 1, 3):
-            context.progress(done, 3, f"step {done}")
-            await asyncio.sleep(0)
+        context.progress(2, 4, "two")
+        await second.wait()
+        for done in (3, 4, 4, 3):
+            context.progress(done, 4, "falling" if done < 4 else None)
 
     server.add_tool(work)
-    heard = await reports_of(server, era, "work")
-    assert [done for done, _, _ in heard] == sorted({done for done, _, _ in heard})
-    assert heard[-1] == (3, 3, "step 3")
+    async with connected(server, era) as client:
+        result = await client.call_tool("work", progress_callback=hear)
+        assert heard[-1] == (4, 4, None)
+        assert not result.is_error
+    assert heard == [(2, 4, "two"), (4, 4, None)]
 
 
 async def test_a_hundred_thousand_reports_from_a_thread_become_few_notifications(
     era: str, server: RactoMCPServer
 ) -> None:
+    heard: list[float] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(progress)
+
     def work(context: ToolContext) -> None:
         for done in range(100_000):
             context.progress(done, 100_000)
 
     server.add_tool(work)
-    heard = await reports_of(server, era, "work")
-    assert heard[-1][0] == 99_999
+    async with connected(server, era) as client:
+        await client.call_tool("work", progress_callback=hear)
+        assert heard[-1] == 99_999
     assert len(heard) < 200
-    assert [done for done, _, _ in heard] == sorted(done for done, _, _ in heard)
+    assert heard == sorted(heard)
 
 
 async def test_reports_that_come_after_the_call_are_dropped(era: str, server: RactoMCPServer) -> None:
     kept: list[ToolContext] = []
+    heard: list[float] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(progress)
 
     def work(context: ToolContext) -> None:
         kept.append(context)
         context.progress(1, 2)
 
     server.add_tool(work)
-    heard = await reports_of(server, era, "work")
-    kept[0].progress(2, 2)
-    assert [done for done, _, _ in heard] == [1]
+    async with connected(server, era) as client:
+        await client.call_tool("work", progress_callback=hear)
+        kept[0].progress(2, 2)
+        for _ in range(3):
+            await client.list_tools()
+    assert heard == [1]
 
 
 STDIO_SERVER = """
@@ -338,14 +349,17 @@ def test_an_unknown_transport_names_the_nearest(server: RactoMCPServer) -> None:
         server.run("stdo")  # type: ignore[arg-type]  # that is the point
 
 
-def test_importing_the_server_costs_nothing_beside_the_sdk() -> None:
+def test_importing_the_server_needs_no_package_beside_those_of_the_sdk() -> None:
     code = """
 import sys
 import mcp.server
-before = set(sys.modules)
+
+def packages():
+    return {name.split(".")[0] for name in sys.modules}
+
+before = packages()
 import racto.server.mcp
-extra = {name.split(".")[0] for name in set(sys.modules) - before}
-print(sorted(extra - {"racto"} - sys.stdlib_module_names))
+print(sorted(packages() - before - {"racto"} - sys.stdlib_module_names))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"

@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = {"api": "racto", "server": "racto/server", "agents": "racto/agents", "tools": "racto/tools", "knowledge": "racto/knowledge"}
+ROOMS = {
+    "api": "racto",
+    "server": "racto/server",
+    "agents": "racto/agents",
+    "tools": "racto/tools",
+    "knowledge": "racto/knowledge",
+}
 
 
 def _run(*command: str | Path, cwd: Path | None = None) -> str:
@@ -49,7 +55,16 @@ def environment(tmp_path: Path) -> Path:
 
 
 def _install(environment: Path, *arguments: str | Path) -> Path:
-    pip = ("-m", "pip", "--python", environment / "bin" / "python", "install", "--quiet", "--no-deps", "--no-build-isolation")
+    pip = (
+        "-m",
+        "pip",
+        "--python",
+        environment / "bin" / "python",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+    )
     _run(sys.executable, *pip, *arguments)
     (site,) = environment.glob("lib/python*/site-packages")
     return site
@@ -98,15 +113,24 @@ def test_the_sdist_holds_the_rooms_and_the_tests_and_no_alias(sdist: Path) -> No
 def test_installing_puts_one_package_into_site_packages(way: str, environment: Path, wheel: Path) -> None:
     site = _install(environment, wheel if way == "wheel" else ROOT)
     assert {path.name for path in site.iterdir() if path.is_dir()} == {"racto", "racto-0.1.0.dist-info"}
-    where = _run(environment / "bin" / "python", "-c", "import racto; print(racto.RactoPrompt.__module__, racto.__file__)", cwd=environment)
+    where = _run(
+        environment / "bin" / "python",
+        "-c",
+        "import racto; print(racto.RactoPrompt.__module__, racto.__file__)",
+        cwd=environment,
+    )
     assert where.split() == ["racto.knowledge.prompts", str(site / "racto" / "__init__.py")]
     assert "racto 0.1.0" in _run(environment / "bin" / "racto", "--version", cwd=environment)
 
 
 def test_an_editable_install_runs_the_checkout(environment: Path) -> None:
     site = _install(environment, "--editable", ROOT)
-    assert not {"racto", "server", "tools", "agents", "knowledge", "api"} & {path.name for path in site.iterdir() if path.is_dir()}
-    where = _run(environment / "bin" / "python", "-c", "import racto.knowledge.errors as e; print(e.__file__)", cwd=environment)
+    assert not {"racto", "server", "tools", "agents", "knowledge", "api"} & {
+        path.name for path in site.iterdir() if path.is_dir()
+    }
+    where = _run(
+        environment / "bin" / "python", "-c", "import racto.knowledge.errors as e; print(e.__file__)", cwd=environment
+    )
     assert Path(where.strip()).resolve() == ROOT / "knowledge" / "errors.py"
     assert "racto 0.1.0" in _run(environment / "bin" / "racto", "--version", cwd=environment)
 
@@ -114,5 +138,7 @@ def test_an_editable_install_runs_the_checkout(environment: Path) -> None:
 def test_type_checkers_look_at_every_module() -> None:
     checked = _run(sys.executable, "-m", "mypy", cwd=ROOT)
     count = int(checked.rpartition("no issues found in ")[2].split()[0])
-    modules = sum(1 for room in (*ROOMS, "tests") for path in (ROOT / room).rglob("*.py") if "__pycache__" not in path.parts)
+    modules = sum(
+        1 for room in (*ROOMS, "tests") for path in (ROOT / room).rglob("*.py") if "__pycache__" not in path.parts
+    )
     assert count >= modules

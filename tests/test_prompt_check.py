@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field
 from racto.knowledge.prompt_check import Finding, check_prompt
 from racto.knowledge.prompts import RactoPrompt
 
-
-class Ticket(BaseModel):
-    title: str
-    urgency: int = Field(ge=1, le=5)
-
+from .good_prompts import GOOD, Ticket
 
 BASE: dict[str, Any] = {
     "role": "You are a tax lawyer in Vienna.",
@@ -23,141 +20,6 @@ BASE: dict[str, Any] = {
     "constraints": ["Name the paragraph of the law."],
     "tone": "Sober",
     "output_format": "text",
-}
-
-GOOD: dict[str, dict[str, Any]] = {
-    "code review": {
-        "role": "You are a senior Python code reviewer at a Fortune 500 company.",
-        "aim": "Review the given code for bugs, security vulnerabilities, and PEP-8 violations.",
-        "constraints": [
-            "Only report issues you are certain about.",
-            "Do not suggest stylistic preferences.",
-            "If no issues are found, say so explicitly.",
-            "Never fabricate code examples that you cannot verify.",
-        ],
-        "tone": "Professional and concise",
-        "output_format": "json",
-    },
-    "sentiment": {
-        "role": "You are a sentiment classifier.",
-        "aim": "Classify the sentiment of the user's text.",
-        "constraints": ["Only output: positive, negative, or neutral."],
-        "tone": "Concise",
-        "output_format": "json",
-        "examples": [
-            {"input": "I love this product!", "output": '{"sentiment": "positive"}'},
-            {"input": "This is broken and useless.", "output": '{"sentiment": "negative"}'},
-        ],
-    },
-    "ticket": {
-        "role": "You triage support tickets for a bank.",
-        "aim": "Turn the customer's message into a ticket.",
-        "constraints": [
-            "Keep the title under 10 words.",
-            "Use urgency 5 only for lost money.",
-            "Never include account numbers.",
-        ],
-        "tone": "Neutral",
-        "output_format": Ticket,
-        "examples": [{"input": "My card is gone!", "output": '{"title": "Card lost", "urgency": 4}'}],
-    },
-    "translator": {
-        "role": "You are a translator of technical manuals.",
-        "aim": "Translate the text from English to German.",
-        "constraints": [
-            "Answer in German.",
-            "Keep product names in English.",
-            "If a term has no translation, keep the English one.",
-        ],
-        "tone": "Like the source",
-        "output_format": "Only the translation, without quotation marks.",
-    },
-    "summary": {
-        "role": "You are an editor at a news agency.",
-        "aim": "Summarise the article for the morning briefing.",
-        "constraints": [
-            "Write at least 2 and at most 4 sentences.",
-            "Each sentence has at most 25 words.",
-            "Use exactly 3 bullet points for the background.",
-            "Do not use more than one quotation.",
-        ],
-        "tone": "Factual",
-        "output_format": "markdown",
-    },
-    "extraction": {
-        "role": "You extract invoice data for an accounting system.",
-        "aim": "Read the invoice and return its fields.",
-        "constraints": [
-            "Return valid JSON with the keys number, date and total.",
-            'Use {"number": null} when there is no invoice.',
-            "Do not wrap the JSON in markdown code fences.",
-            "Write dates as YYYY-MM-DD.",
-        ],
-        "tone": "Terse",
-        "output_format": {
-            "type": "object",
-            "properties": {"number": {"type": ["string", "null"]}, "total": {"type": "number"}},
-            "required": ["number"],
-        },
-        "examples": [{"input": "Hello", "output": '{"number": null}'}],
-    },
-    "tutor": {
-        "role": "You are a patient mathematics tutor for 12-year-olds.",
-        "aim": "Help the pupil find the next step, without giving the solution away.",
-        "constraints": [
-            "Ask at most 2 questions at a time.",
-            "Never give the final answer before the pupil has tried twice.",
-            "Always give the final answer when the pupil asks a third time.",
-            "Explain with an example from daily life.",
-        ],
-        "tone": "Warm and encouraging",
-        "output_format": "text",
-    },
-    "template": {
-        "role": "You are a copywriter for {company}.",
-        "aim": "Write a product text about {product} for {audience}.",
-        "constraints": ["Mention the price once.", "Between 80 and 120 words.", "No superlatives."],
-        "tone": "{tone}",
-        "output_format": "A headline, then one paragraph.",
-        "examples": [{"input": "{product}", "output": "Meet {product}."}],
-    },
-    "shell": {
-        "role": "You are a Linux administrator.",
-        "aim": "Propose the one shell command that does what the user asks.",
-        "constraints": [
-            "Never propose rm -rf without a warning.",
-            "Use awk '{print $1}' rather than cut for columns.",
-            'Quote variables as "$HOME".',
-            "Answer with the command in the first line, an explanation in the second.",
-        ],
-        "tone": "Plain",
-        "output_format": "text",
-        "context": "Debian 12; functions look like `f() { echo hi; }` and [[ -f x ]] tests are common.",
-    },
-    "german": {
-        "role": "Du bist eine erfahrene Steuerberaterin in Deutschland.",
-        "aim": "Erkläre, welche Werbungskosten abziehbar sind.",
-        "constraints": ["Nenne den Paragraphen.", "Antworte auf Deutsch.", "Höchstens drei Absätze."],
-        "tone": "Sachlich und freundlich",
-        "output_format": "markdown",
-        "context": "Es gilt das Einkommensteuergesetz, Stand 2025.",
-    },
-    "support": {
-        "role": "You are a support agent of a software company.",
-        "aim": "Answer the customer's question from the manual.",
-        "constraints": [
-            "Use at most 3 steps per answer.",
-            "List at least 5 articles when the customer asks for reading.",
-            "Never reveal internal notes.",
-            "Reveal the ticket number when asked.",
-            "Respond in English unless the customer writes in French.",
-            "When the customer writes in French, answer in French.",
-            "Write the subject line in plain text.",
-        ],
-        "tone": "Friendly, brief",
-        "output_format": "markdown",
-        "context": "Sections in the manual are marked [1], [2] and so on.",
-    },
 }
 
 
@@ -206,79 +68,6 @@ def test_a_role_that_fits_any_prompt_is_noticed(role: str) -> None:
 @pytest.mark.parametrize("aim", ["Help the user.", "answer questions", "Do your best!"])
 def test_an_aim_that_fits_any_prompt_is_noticed(aim: str) -> None:
     assert told(check(aim=aim), "aim", "any prompt").severity == "warning"
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("Always cite your sources.", "Never cite sources."),
-        ("Cite sources", "Do not cite any sources!"),
-        ("Use emojis.", "Avoid using emojis."),
-        ("Use emojis.", "No emojis."),
-        ("You must explain each step.", "Don’t explain each step."),
-        ("Answer in at most 3 sentences.", "Write at least five sentences."),
-        ("Use fewer than 100 words.", "The answer must have more than 1,000 words."),
-        ("Give exactly 3 examples.", "Provide at least 4 examples."),
-        ("Respond with 3-5 bullet points.", "Use no more than two bullets."),
-        ("Do not use more than 3 sentences.", "Answer in between 4 and 6 sentences."),
-        ("Respond in English.", "Always answer in German only."),
-        ("Respond only in JSON.", "Answer in Markdown."),
-        ("Return valid JSON, nothing else.", "Your answer must be short. Never use JSON."),
-    ],
-)
-def test_two_constraints_that_cannot_both_be_kept_are_an_error(one: str, other: str) -> None:
-    for first, second in ((one, other), (other, one)):
-        findings = check(constraints=["Name the paragraph.", first, second], output_format="As it suits the case.")
-        assert [(each.severity, each.where) for each in findings] == [("error", "constraints[1], constraints[2]")]
-        assert first.rstrip(".!").split(". ")[-1] in findings[0].what
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("Use at most 3 sentences per paragraph.", "Write at least 5 sentences."),
-        ("The title has at most 5 words.", "The summary has at least 20 words."),
-        ("Use at most 2 long sentences.", "Use at least 3 short sentences."),
-        ("Answer in German if the user does.", "Answer in English."),
-        ("Write the title in German.", "Answer in English."),
-        ("Never give advice on tax.", "Give advice on law."),
-        ("Do not output JSON when asked for a table.", "Return JSON."),
-        ("Write the field `body` in Markdown.", "Return JSON."),
-        ("Never output JSON inside Markdown.", "Return JSON."),
-        ("Reply in English or German.", "Answer in French."),
-    ],
-)
-def test_constraints_about_different_things_are_left_alone(one: str, other: str) -> None:
-    assert check(constraints=[one, other], output_format="As it suits the case.") == []
-
-
-@pytest.mark.parametrize(
-    ("output_format", "constraint"),
-    [
-        ("markdown", "Answer in JSON only."),
-        ("json", "No JSON."),
-        ("text", "Respond in Markdown."),
-        ({"type": "object"}, "Respond in plain text."),
-        (Ticket, "Always respond in XML."),
-    ],
-)
-def test_a_constraint_against_the_output_format_is_an_error(output_format: Any, constraint: str) -> None:
-    findings = check(output_format=output_format, constraints=[constraint])
-    assert [(each.severity, each.where) for each in findings] == [("error", "constraints[0], output_format")]
-
-
-def test_a_constraint_can_contradict_the_aim_or_itself() -> None:
-    findings = check(
-        aim="Explain the case in at most 2 sentences.", constraints=["Explain the case in at least 4 sentences."]
-    )
-    assert told(findings, "aim, constraints[0]", "sentences").severity == "error"
-    assert told(check(constraints=["Use between 5 and 3 words."]), "constraints[0]", "words").severity == "error"
-
-
-def test_a_repeated_constraint_is_noticed_whatever_its_case_and_marks() -> None:
-    assert told(
-        check(constraints=["Cite sources.", "Be brief.", "cite the sources!"]), "constraints[0], constraints[2]", "same"
-    )
 
 
 # Braces
@@ -361,10 +150,27 @@ def test_a_schema_that_is_none_is_an_error_and_is_not_held_against_examples() ->
     assert [(each.severity, each.where) for each in findings] == [("error", "output_format")]
 
 
-@pytest.mark.parametrize("reference", ["http://127.0.0.1:9/schema.json", "#/$defs/nothing", "#"])
-def test_a_schema_that_cannot_be_followed_is_told_and_never_fetched(reference: str) -> None:
+@pytest.mark.parametrize("reference", ["#/$defs/nothing", "#"])
+def test_a_schema_that_cannot_be_followed_is_told(reference: str) -> None:
     findings = check(output_format={"$ref": reference}, examples=[{"input": "a", "output": "{}"}])
     assert told(findings, "examples[0].output", "cannot be applied").severity == "error"
+
+
+def test_a_schema_elsewhere_is_never_fetched() -> None:
+    asked: list[str] = []
+
+    class Schemas(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Schemas) as server:
+        threading.Thread(target=server.serve_forever).start()
+        reference = f"http://127.0.0.1:{server.server_port}/schema.json"
+        findings = check(output_format={"$ref": reference}, examples=[{"input": "a", "output": "{}"}])
+        server.shutdown()
+    assert told(findings, "examples[0].output", "cannot be applied").severity == "error"
+    assert asked == []
 
 
 # The whole

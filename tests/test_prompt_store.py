@@ -272,7 +272,7 @@ def test_a_filled_text_is_its_parts_with_values_between(
     assert fill(made, values).context == expected
 
 
-@given(st.text("{}a1_ \n\"", max_size=12))
+@given(st.text('{}a1_ \n"', max_size=12))
 def test_braces_around_anything_but_a_word_are_left_alone(text: str) -> None:
     assume("{a" not in text and "{_" not in text)
     assert fill(prompt(context=text), {}).context == text

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from mcp import Client
 from racto.agents.calls import Text, ToolContext, ToolOutput
-from racto.agents.offers import Toolset
+from racto.agents.offers import Observable, Toolset
 from racto.agents.toolbox import ToolRegistry
 from racto.knowledge.database import Database
 from racto.knowledge.errors import InputError, UnknownNameError
@@ -84,7 +84,7 @@ def test_fields_compile_to_the_text_of_the_library(registry: ToolRegistry) -> No
 
 
 def test_a_json_schema_can_be_the_output_format(registry: ToolRegistry) -> None:
-    text = ok(registry, "prompt_compile", **{**CHEF, "output_format": SCHEMA}).text
+    text = ok(registry, "prompt_compile", **CHEF, output_schema=SCHEMA).text
     assert text == RactoPrompt(**{**CHEF, "output_format": SCHEMA}).compile()
     assert '"title": {' in text
 
@@ -187,6 +187,15 @@ def test_deleting_asks_first_and_can_be_undone(registry: ToolRegistry) -> None:
     assert "chef" in ok(registry, "prompt_list").text
 
 
+def test_deleting_with_nobody_to_ask_takes_a_second_call(registry: ToolRegistry) -> None:
+    ok(registry, "prompt_save", name="chef", **CHEF)
+    output = call(registry, "prompt_delete", name="chef")
+    assert output.is_error
+    assert "confirm=true" in output.text
+    ok(registry, "prompt_delete", name="chef", confirm=True)
+    assert ok(registry, "prompt_list").text == "No prompt is stored yet."
+
+
 def test_deleting_what_is_not_there_asks_nobody(registry: ToolRegistry) -> None:
     somebody = Answering(answer=True)
     assert call(registry, "prompt_delete", somebody, name="chef").is_error
@@ -242,6 +251,23 @@ def test_a_variable_may_be_called_user_message(offered: Toolset, registry: ToolR
     assert [(each.name, each.required) for each in entry.arguments] == [("user_message", True)]
     (message,) = prompts.render("echo", {"user_message": "soup"})
     assert "Answer soup with a recipe." in str(message.content)
+
+
+def test_both_families_say_when_a_prompt_changes(offered: Toolset, registry: ToolRegistry) -> None:
+    heard: list[str | None] = []
+
+    def changed(uri: str | None = None) -> None:
+        heard.append(uri)
+
+    families = [*offered.resources, *offered.prompts]
+    ends = [family.subscribe(changed) for family in families if isinstance(family, Observable)]
+    assert len(ends) == 2
+    ok(registry, "prompt_save", name="chef", **CHEF)
+    assert heard == ["racto://prompts/chef", None]
+    for end in ends:
+        end()
+    ok(registry, "prompt_delete", name="chef", confirm=True)
+    assert len(heard) == 2
 
 
 def test_a_client_sees_a_saved_prompt_at_once(offered: Toolset) -> None:

@@ -47,16 +47,19 @@ def test_every_public_name_is_in_the_reference(name: str) -> None:
 
 
 def test_public_methods_are_documented() -> None:
-    bare = [
-        f"{name}.{member}"
+    methods = [
+        (f"{name}.{member}", getattr(cls, member))
         for name in NAMES
         if inspect.isclass(cls := getattr(racto, name))
         for member, value in vars(cls).items()
         if not member.startswith("_")
         and (inspect.isfunction(value) or isinstance(value, property | classmethod | staticmethod))
-        and not inspect.getdoc(getattr(cls, member))
     ]
-    assert not bare
+    assert len(methods) > 60
+    # A lambda is a default value of an attribute, whose own docstring a program cannot see.
+    assert not [
+        name for name, value in methods if not inspect.getdoc(value) and getattr(value, "__name__", "") != "<lambda>"
+    ]
 
 
 def test_the_three_lists_of_public_names_agree() -> None:

@@ -134,6 +134,7 @@ def main() -> None:
     parser.add_argument("transport", choices=["stdio", "http"])
     parser.add_argument("--noise", help="make this noise before serving and at exit")
     parser.add_argument("--max-line", type=int)
+    parser.add_argument("--without-asyncio-pipes", action="store_true", help="what Windows gets")
     parser.add_argument("--max-request", type=int, default=1_000_000)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--token")
@@ -151,7 +152,10 @@ def main() -> None:
     if arguments.transport == "stdio":
         from racto.server import framing, stdio
 
-        stdio.run_stdio(server, max_line=arguments.max_line or framing.MAX_LINE)
+        if arguments.without_asyncio_pipes:
+            asyncio.run(stdio._serve_with_sdk(server, take_stdio()))
+        else:
+            stdio.run_stdio(server, max_line=arguments.max_line or framing.MAX_LINE)
     else:
         from racto.server.http import serve_http
 

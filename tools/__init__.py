@@ -28,4 +28,6 @@ def load(names: Iterable[str], services: Services) -> list[Toolset]:
     wanted = set(names)
     for name in wanted - TOOLSETS.keys():
         raise unknown_name("toolset", name, TOOLSETS)
-    return [import_module(f".{module}", __name__).toolset(services) for name, module in TOOLSETS.items() if name in wanted]
+    return [
+        import_module(f".{module}", __name__).toolset(services) for name, module in TOOLSETS.items() if name in wanted
+    ]

@@ -20,9 +20,11 @@ LISTED = 20
 
 @dataclass(slots=True)
 class Ingested:
-    """What became of a file, folder or text.
+    """What became of a file, folder or text. Lists name the first `LISTED` of a kind.
 
     :param failed: Each with `source`, `code` and `reason`.
+    :param duplicates: Files with the same bytes as another: each with `source` and `same_as`.
+    :param notes: What readers had to say: each with `source` and `note`.
     """
 
     collection: str
@@ -32,7 +34,9 @@ class Ingested:
     removed: int = 0
     pages: int = 0
     documents: list[str] = field(default_factory=list)
+    failed_count: int = 0
     failed: list[dict[str, str]] = field(default_factory=list)
+    duplicate_count: int = 0
     duplicates: list[dict[str, str]] = field(default_factory=list)
     notes: list[dict[str, str]] = field(default_factory=list)
     skipped: int = 0
@@ -50,9 +54,13 @@ class Ingested:
             removed=len(report.removed),
             pages=report.pages,
             documents=[*report.added, *report.updated][:LISTED],
-            failed=[{"source": source, "code": code, "reason": reason} for source, code, reason in report.failed],
-            duplicates=[{"source": source, "same_as": first} for source, first in report.duplicates],
-            notes=[{"source": source, "note": note} for source, note in report.notes],
+            failed_count=len(report.failed),
+            failed=[
+                {"source": source, "code": code, "reason": reason} for source, code, reason in report.failed[:LISTED]
+            ],
+            duplicate_count=len(report.duplicates),
+            duplicates=[{"source": source, "same_as": first} for source, first in report.duplicates[:LISTED]],
+            notes=[{"source": source, "note": note} for source, note in report.notes[:LISTED]],
             skipped=len(report.skipped),
             left=report.left,
             seconds=report.seconds,
@@ -63,6 +71,7 @@ class Ingested:
         """What became of one file or text."""
         made = cls(collection)
         if outcome.state == "duplicate":
+            made.duplicate_count = 1
             made.duplicates.append({"source": "this file", "same_as": outcome.source})
         elif outcome.state == "unchanged":
             made.unchanged = 1
@@ -80,11 +89,11 @@ class Ingested:
             f"{counts}{f', {self.removed} removed' if self.removed else ''} in {self.collection}; {counted(self.pages, 'page')} indexed."
         ]
         lines += _listed("Indexed", self.documents, self.added + self.updated)
-        lines += _listed(
-            "Could not be read", [f"{one['source']} ({one['code']}): {one['reason']}" for one in self.failed]
-        )
-        lines += _listed("Skipped as duplicates", [f"{one['source']} = {one['same_as']}" for one in self.duplicates])
-        lines += _listed("Notes", [f"{one['source']}: {one['note']}" for one in self.notes])
+        failed = [f"{one['source']} ({one['code']}): {one['reason']}" for one in self.failed]
+        lines += _listed("Could not be read", failed, self.failed_count)
+        duplicates = [f"{one['source']} = {one['same_as']}" for one in self.duplicates]
+        lines += _listed("Skipped as duplicates", duplicates, self.duplicate_count)
+        lines += _listed("Notes", [f"{one['source']}: {one['note']}" for one in self.notes], len(self.notes))
         if self.skipped:
             lines.append(f"{counted(self.skipped, 'file')} of other kinds skipped.")
         if self.left:
@@ -290,7 +299,6 @@ def one_line(text: str, longest: int = 120) -> str:
     return words if len(words) <= longest else f"{words[: longest - 1]}…"
 
 
-def _listed(title: str, items: Sequence[str], total: int | None = None) -> list[str]:
-    total = len(items) if total is None else total
-    more = [f"- … and {total - LISTED} more"] if total > LISTED else []
-    return [f"{title}:", *(f"- {one_line(item, 400)}" for item in items[:LISTED]), *more] if items else []
+def _listed(title: str, items: Sequence[str], total: int) -> list[str]:
+    more = [f"- … and {total - len(items)} more"] if total > len(items) else []
+    return [f"{title}:", *(f"- {one_line(item, 400)}" for item in items), *more] if items else []

@@ -57,7 +57,7 @@ class PageTools:
         collection: str = "default",
         pattern: str = "**/*",
         prune: bool = False,
-        metadata: dict[str, str] | None = None,
+        metadata: dict[str, str] = {},  # noqa: B006 - never changed; a plain default keeps the schema flat
     ) -> Ingested:
         """Index a file, a folder or a given text, so that page_search finds it. Reads PDF, DOCX, HTML, Markdown and text files.
         What is unchanged is skipped: call again to bring it up to date.
@@ -98,7 +98,7 @@ class PageTools:
         type: str = "",  # noqa: A002 - the word a caller expects
         after: str = "",
         before: str = "",
-        metadata: dict[str, str] | None = None,
+        metadata: dict[str, str] = {},  # noqa: B006
     ) -> SearchResults:
         """Find the pages that answer a question: document, page, section and a snippet of each, to cite. It matches words, not
         meaning: use those the documents would use, and try again with others.
@@ -247,7 +247,7 @@ class PageTools:
         path: str,
         pattern: str,
         prune: bool,
-        metadata: Mapping[str, str] | None,
+        metadata: Mapping[str, str],
         context: ToolContext,
         stop: threading.Event,
     ) -> Ingested:

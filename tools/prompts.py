@@ -12,7 +12,7 @@ from pydantic import Field
 from ..agents.calls import Text, ToolContext
 from ..agents.offers import Changed, PromptArgument, PromptEntry, PromptMessage, ResourceEntry, Toolset
 from ..agents.toolbox import Tool
-from ..knowledge.errors import DeclinedError
+from ..knowledge.errors import DeclinedError, InputError
 from ..knowledge.placeholders import fill
 from ..knowledge.prompt_store import PromptStore, StoredPrompt
 from ..knowledge.prompts import prompt_fields, prompt_from
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 URI = "racto://prompts/"
 USER_MESSAGE = "user_message"
 
-Format = Annotated[str | dict[str, Any], Field(description="json, text, markdown, a description, or a JSON Schema")]
+Role = Annotated[str, Field(description="who the model is")]
+Aim = Annotated[str, Field(description="what it must accomplish")]
+Constraints = Annotated[list[str], Field(description="hard rules")]
+Tone = Annotated[str, Field(description="style of the answer")]
+Background = Annotated[str, Field(description="what it needs to know")]
+Guardrails = Annotated[bool, Field(description="forbid guessing")]
+Format = Annotated[str, Field(description="json, text, markdown, or a description")]
+# A parameter of its own, because some hosts refuse a schema with two types.
+OutputSchema = Annotated[dict[str, Any], Field(description="JSON Schema of the answer, instead of output_format")]
 Examples = Annotated[list[dict[str, str]], Field(description="each with input and output")]
 Version = Annotated[int, Field(ge=0, description="0: the newest")]
 
@@ -144,14 +152,15 @@ class PromptTools:
         self,
         name: str = "",
         version: Version = 0,
-        role: str = "",
-        aim: str = "",
-        constraints: list[str] = [],  # noqa: B006 - never changed; a plain default keeps the schema flat
-        tone: str = "",
+        role: Role = "",
+        aim: Aim = "",
+        constraints: Constraints = [],  # noqa: B006 - never changed; a plain default keeps the schema flat
+        tone: Tone = "",
         output_format: Format = "",
-        context: str = "",
+        output_schema: OutputSchema = {},  # noqa: B006
+        context: Background = "",
         examples: Examples = [],  # noqa: B006
-        anti_hallucination: bool = True,
+        anti_hallucination: Guardrails = True,
         variables: dict[str, str] = {},  # noqa: B006
         provider: Literal["", "openai", "anthropic", "google", "ollama", "generic"] = "",
         user_message: str = "",
@@ -161,7 +170,9 @@ class PromptTools:
         :param variables: values for {placeholders}
         """
         fields, stored = self._draft(
-            name, version, _given(role, aim, constraints, tone, output_format, context, examples, anti_hallucination)
+            name,
+            version,
+            _given(role, aim, constraints, tone, output_schema or output_format, context, examples, anti_hallucination),
         )
         prompt = prompt_from(fields)
         if stored or variables:
@@ -173,35 +184,39 @@ class PromptTools:
     def prompt_check(
         self,
         name: str = "",
-        role: str = "",
-        aim: str = "",
-        constraints: list[str] = [],  # noqa: B006
-        tone: str = "",
+        role: Role = "",
+        aim: Aim = "",
+        constraints: Constraints = [],  # noqa: B006
+        tone: Tone = "",
         output_format: Format = "",
-        context: str = "",
+        output_schema: OutputSchema = {},  # noqa: B006
+        context: Background = "",
         examples: Examples = [],  # noqa: B006
-        anti_hallucination: bool = True,
+        anti_hallucination: Guardrails = True,
         context_window: Annotated[int, Field(ge=1, description="tokens")] = 8192,
     ) -> Findings:
         """Find what makes a draft or stored prompt fail: gaps, contradicting rules, stray braces, examples that break the output schema."""
         from ..knowledge.prompt_check import check_prompt  # its patterns take longer to compile than a server to start
 
         fields, stored = self._draft(
-            name, 0, _given(role, aim, constraints, tone, output_format, context, examples, anti_hallucination)
+            name,
+            0,
+            _given(role, aim, constraints, tone, output_schema or output_format, context, examples, anti_hallucination),
         )
         return Findings(check_prompt(fields, stored.choices if stored else None, context_window))
 
     def prompt_save(
         self,
         name: str,
-        role: str,
-        aim: str,
-        constraints: list[str],
-        tone: str,
-        output_format: Format,
-        context: str = "",
+        role: Role,
+        aim: Aim,
+        constraints: Constraints,
+        tone: Tone,
+        output_format: Format = "",
+        output_schema: OutputSchema = {},  # noqa: B006
+        context: Background = "",
         examples: Examples = [],  # noqa: B006
-        anti_hallucination: bool = True,
+        anti_hallucination: Guardrails = True,
         choices: dict[str, list[str]] = {},  # noqa: B006
         note: str = "",
     ) -> Saved:
@@ -211,7 +226,9 @@ class PromptTools:
         :param choices: variable → its allowed values ([]: any)
         :param note: why it changed
         """
-        fields = _given(role, aim, constraints, tone, output_format, context, examples, anti_hallucination)
+        fields = _given(
+            role, aim, constraints, tone, output_schema or output_format, context, examples, anti_hallucination
+        )
         return _saved(self._store.save(name, prompt_from(fields), choices=choices, note=note))
 
     def prompt_list(self, name: str = "") -> Prompts | History:
@@ -231,12 +248,17 @@ class PromptTools:
         """Make an older version the newest, as a new version; also brings back a deleted prompt."""
         return _saved(self._store.restore(name, version or None))
 
-    async def prompt_delete(self, name: str, context: ToolContext) -> str:
-        """Delete a stored prompt; prompt_restore brings it back."""
+    async def prompt_delete(self, name: str, context: ToolContext, confirm: bool = False) -> str:
+        """Delete a stored prompt; prompt_restore brings it back. The person is asked first.
+
+        :param confirm: true when the person said yes and cannot be asked here.
+        """
         stored = await asyncio.to_thread(self._store.get, name)
-        # Nobody to ask is no objection: nothing is lost for good, and the host has asked if it wants to.
-        if await context.confirm(f"Delete the prompt {name!r} (version {stored.version})?") is False:
-            raise DeclinedError(f"The prompt {name!r} was not deleted.", "Leave it as it is.")
+        answer = await context.confirm(f"Delete the prompt {name!r} (version {stored.version})?")
+        if answer is False:
+            raise DeclinedError(f"The prompt {name!r} was not deleted: the person said no.")
+        if answer is None and not confirm:
+            raise InputError(f"This would delete {name!r}.", "Ask the person, then call again with confirm=true.")
         await asyncio.to_thread(self._store.delete, name)
         return f"{name} is deleted. prompt_restore brings it back."
 

@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 _TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 __path__ = [_TOP, os.path.join(_TOP, "api")]
 
-from racto.api import __all__, __dir__, __getattr__
+from racto.api import __all__, __dir__, __getattr__, __version__
 
 if TYPE_CHECKING:
     from racto.api import *

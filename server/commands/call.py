@@ -16,7 +16,7 @@ from ...agents.calls import Blob, Content, Embedded, Link, Text, ToolContext
 from ...knowledge.errors import InputError
 from ...tools import load
 from ..app import registry, services
-from ..console import Bar, err, out
+from ..console import Bar, out, out_json, refuse
 from . import flags
 
 EXAMPLES = """\
@@ -54,16 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
         finally:
             context.bar.clear()
     if output.is_error:
-        err(f"racto: {output.text}")
+        problem = output.structured or {}
+        refuse(problem.get("message", output.text), problem.get("hint", ""))
         return 2
     if arguments.json:
-        out(
-            json.dumps(
-                output.structured if output.structured is not None else {"text": output.text},
-                indent=2,
-                ensure_ascii=False,
-            )
-        )
+        out_json({"text": output.text} if output.structured is None else output.structured)
     else:
         out("\n".join(map(_readable, output.content)))
     return 0
@@ -90,11 +85,12 @@ class ConsoleContext(ToolContext):
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return None
         self.bar.clear()
-        sys.stderr.write(f"{message} [y/N] ")
-        sys.stderr.flush()
         before = signal.signal(signal.SIGINT, signal.default_int_handler)  # asyncio's would wait for the line
         try:
-            return sys.stdin.readline().strip().lower() in {"y", "yes"}
+            sys.stderr.write(f"{message} [y/N] ")
+            sys.stderr.flush()
+            with self.waiting():
+                return sys.stdin.readline().strip().lower() in {"y", "yes"}
         finally:
             signal.signal(signal.SIGINT, before)
 

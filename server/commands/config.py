@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 
-from ..console import out, styled
+from ..console import out, out_json, styled
 from ..settings import Loaded, config_file
 from . import flags
 
@@ -25,11 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = flags.loaded(arguments)
     values = loaded.settings.model_dump(mode="json")
     if arguments.json:
-        out(
-            json.dumps(
-                {name: {"value": value, "source": loaded.sources[name]} for name, value in values.items()}, indent=2
-            )
-        )
+        out_json({name: {"value": value, "source": loaded.sources[name]} for name, value in values.items()})
         return 0
     _table(loaded, {name: _shown(value) for name, value in values.items()})
     return 0

@@ -18,7 +18,7 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of this command."""
-    parser.add_argument("host", choices=hosts.HOSTS, help="the program to add racto to")
+    parser.add_argument("program", choices=hosts.HOSTS, help="the program to add racto to")
     parser.add_argument("--dry-run", action="store_true", help="print the change and write nothing")
     parser.add_argument("--uninstall", "--undo", action="store_true", help="take racto out; everything else stays")
     flags.add(parser, "roots", "database")
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Change the host's file, or show the change."""
     loaded = flags.loaded(arguments)
-    host = hosts.HOSTS[arguments.host]
+    host = hosts.HOSTS[arguments.program]
     path = host.path()
     before, after = (
         hosts.without_racto(host) if arguments.uninstall else hosts.with_racto(host, hosts.environment(loaded))

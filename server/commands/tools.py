@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING
 
 from ...tools import load
 from ..app import registry, services
-from ..console import out, styled
+from ..console import out, out_json, styled
 from . import flags
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     with services(settings) as kept:
         tools = registry(settings, load(settings.toolsets, kept))
     if arguments.json:
-        out(json.dumps([_as_data(tool) for tool in tools], indent=2, ensure_ascii=False))
+        out_json([_as_data(tool) for tool in tools])
         return 0
     for tool in tools:
         out(f"{styled(tool.name, 'bold')}({_signature(tool)}){styled(_marks(tool), 'yellow')}")

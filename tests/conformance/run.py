@@ -90,6 +90,7 @@ def install() -> None:
 @contextmanager
 def fixture_server() -> Iterator[str]:
     """The fixture server in a process of its own, as long as the block runs; yields the address of its MCP endpoint."""
+    CACHE.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "tests.conformance.server", "0"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
         address: queue.Queue[str | None] = queue.Queue()
