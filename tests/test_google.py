@@ -349,6 +349,14 @@ def test_a_name_no_model_can_have_is_never_put_into_an_address(name: str, way: s
     examine(check, way)
 
 
+@WAYS
+def test_a_redirect_is_not_followed_with_the_key(way: str) -> None:
+    async def check(x: Examined) -> None:
+        assert not (await x.failure(RactoGatewayAPIError, "elsewhere")).transient
+
+    examine(check, way)
+
+
 def test_a_tuned_model_keeps_its_path() -> None:
     async def check(x: Examined) -> None:
         await x.ask("tunedModels/mine")

@@ -112,11 +112,7 @@ def _format(request: ChatRequest) -> dict[str, Any] | None:
 
     try:
         return {"type": "json_schema", "schema": transform_schema(dict(request.response_schema))}
-    except (
-        ValueError,
-        TypeError,
-        AssertionError,
-    ):  # its ways to say that a schema, or a part of one, has no single type
+    except (ValueError, TypeError, AssertionError):  # its ways to say that some part has no single type
         return None
 
 
@@ -226,7 +222,8 @@ class AnthropicTurn:
                 block["input"] = json.loads(text)
         except ValueError:
             return False
-        return block.get("text") != "" and index != self._cut
+        unsigned = block.get("type") == "thinking" and not block.get("signature")
+        return block.get("text") != "" and index != self._cut and not unsigned
 
     def _begin(self, event: dict[str, Any], block: dict[str, Any], whole: Accumulator) -> Iterator[StreamChunk]:
         index, kind = event.get("index"), block.get("type")
@@ -279,7 +276,7 @@ class AnthropicTurn:
         whole.native = self._native()
 
     def _count(self, told: Mapping[str, Any] | None, whole: Accumulator) -> None:
-        """Usage: what came in is told at the start, what went out at the end, each as a running total; cached tokens are counted apart."""
+        """Usage, told at the start and at the end as running totals; cached tokens are counted apart from the others."""
         self._usage |= {name: value for name, value in (told or {}).items() if value is not None}
         counts = self._usage
         read, written = counts.get("cache_read_input_tokens"), counts.get("cache_creation_input_tokens")

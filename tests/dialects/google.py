@@ -117,6 +117,8 @@ class Google(DialectServer):
         elif scenario == "refuse-with":  # the user's own words
             message = request.body["contents"][-1]["parts"][-1]["text"]
             await line.json(_error(400, message), status=400)
+        elif scenario == "elsewhere":
+            await line.json({}, status=307, headers={"location": "http://127.0.0.1:1/other-host"})
         elif scenario == "exhausted":
             await line.json(_error(429, "Your prepayment credits are depleted."), status=429)
         elif scenario == "error-in-200":
