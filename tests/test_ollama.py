@@ -15,6 +15,7 @@ from racto.agents.providers.http_exchange import lines_of
 from racto.agents.providers.ollama import OllamaProvider, PullProgress, ollama_url
 from racto.agents.providers.ollama_chat import ModelFacts, context_for
 from racto.knowledge.errors import (
+    ConfigError,
     ConnectionLostError,
     ContextLengthError,
     InputError,
@@ -419,6 +420,30 @@ def test_a_proxy_of_the_environment_is_passed_by_for_a_local_server(monkeypatch:
 )
 def test_every_way_to_write_a_host_is_understood(host: str | None, url: str) -> None:
     assert ollama_url(host) == url
+
+
+@pytest.mark.parametrize("host", ["localhost:port", "http://localhost:99999", "tcp://localhost:11434", "http://[::1"])
+def test_a_host_that_is_none_is_refused(host: str) -> None:
+    with pytest.raises(ConfigError, match="http://localhost:11434"):
+        ollama_url(host)
+
+
+def test_a_user_and_password_in_the_address_are_sent_and_never_shown() -> None:
+    async def examine(server: Ollama, provider: OllamaProvider) -> None:
+        behind = OllamaProvider(provider.base_url.replace("http://", "http://me:canary-secret@"))
+        await behind.chat(request())
+        assert server.received[-1].headers["authorization"].startswith("Basic ")
+        await behind.aclose()
+
+    over_the_wire(examine)
+
+    async def nobody() -> None:
+        with pytest.raises(ConnectionLostError) as caught:
+            await OllamaProvider("http://me:canary-secret@127.0.0.1:1").chat(request())
+        assert "127.0.0.1:1" in str(caught.value)
+        assert "canary" not in str(caught.value)
+
+    asyncio.run(nobody())
 
 
 def test_a_server_elsewhere_is_not_local() -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from ...knowledge.errors import ConnectionLostError
 from .exchange import Exchange, Response
@@ -86,10 +87,16 @@ class HTTPExchange(Exchange):
             raise self.refuse(response.status_code, content, response.headers, model)
         return response
 
+    @property
+    def shown_url(self) -> str:
+        """The base URL without a user and password it may hold."""
+        url = urlsplit(self.base_url)
+        return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
+
     def nobody(self) -> ConnectionLostError:
         """The error of a base URL where nobody answers."""
         return ConnectionLostError(
-            f"Nobody answers at {self.base_url}.", "Check the address and that its server runs, then try again."
+            f"Nobody answers at {self.shown_url}.", "Check the address and that its server runs, then try again."
         )
 
     async def value(self, response: Response) -> Any:

@@ -10,12 +10,12 @@ import json
 import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...knowledge.errors import ConnectionLostError, ModelNotAvailableError, RactoGatewayError
+from ...knowledge.errors import ConfigError, ConnectionLostError, ModelNotAvailableError, RactoGatewayError
 from ...knowledge.vocabulary import (
     ChatRequest,
     EmbeddingConfig,
@@ -77,23 +77,29 @@ def ollama_url(host: str | None) -> str:
     """The base URL that a value of `OLLAMA_HOST` means: scheme, port or both may be missing.
 
     An address to listen on, such as `0.0.0.0`, becomes the one to call.
+
+    :raises ConfigError: it is no address.
     """
     given = (host or "").strip().strip("\"'").rstrip("/")
     if not given:
         return DEFAULT_URL
     scheme, found, _ = given.partition("://")
-    url = urlsplit(given if found else f"http://{given}")
-    name = url.hostname or "127.0.0.1"
     try:
+        url = urlsplit(given if found else f"http://{given}")
+        usual = {"http": 80, "https": 443}[scheme] if found else 11434
+        port = url.port or usual
+    except (ValueError, KeyError):
+        raise ConfigError(
+            "The address of Ollama cannot be understood.", "Write it as http://localhost:11434."
+        ) from None
+    name = url.hostname or "127.0.0.1"
+    with suppress(ValueError):
         address = ipaddress.ip_address(name)
-    except ValueError:
-        pass
-    else:
         if address.is_unspecified:
             address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
         name = f"[{address}]" if address.version == 6 else str(address)
-    port = url.port or ({"http": 80, "https": 443}[scheme] if found else 11434)
-    return f"{url.scheme}://{name}:{port}{url.path}"
+    user, at, _ = url.netloc.rpartition("@")
+    return f"{url.scheme}://{user}{at}{name}:{port}{url.path}"
 
 
 class _OllamaExchange(HTTPExchange):
@@ -120,7 +126,7 @@ class _OllamaExchange(HTTPExchange):
     def nobody(self) -> ConnectionLostError:
         """The error of a base URL where nobody answers."""
         return ConnectionLostError(
-            f"Ollama does not answer at {self.base_url}.", "Start it with `ollama serve`, or set OLLAMA_HOST."
+            f"Ollama does not answer at {self.shown_url}.", "Start it with `ollama serve`, or set OLLAMA_HOST."
         )
 
 
