@@ -10,7 +10,7 @@ import pytest
 from racto.agents.providers import make
 from racto.knowledge.vocabulary import ChatRequest, LLMResponse, Message, MessageRole
 
-from tests.provider_scenarios import Examined
+from tests.provider_contract import Examined
 
 WAYS = pytest.mark.parametrize("way", ["chat", "stream"])
 

@@ -2,152 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import io
-import logging
-import traceback
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
-from racto.agents.providers import Provider
 from racto.knowledge.errors import (
-    ConnectionLostError,
-    ContextLengthError,
     MalformedResponseError,
-    ModelNotAvailableError,
     OverloadedError,
-    RactoGatewayAPIError,
     RactoGatewayAuthError,
-    RactoGatewayError,
-    RactoGatewayTimeoutError,
     RateLimitedError,
-    UnsupportedParameterError,
 )
 from racto.knowledge.files import RactoFile
 from racto.knowledge.vocabulary import (
-    ChatRequest,
     EmbeddingConfig,
     FinishReason,
     LLMResponse,
     Message,
     MessageRole,
     ReasoningConfig,
-    StreamChunk,
     ToolCallResult,
     ToolSpec,
 )
 
 from tests import dialects
 from tests.dialects.server import REQUEST_ID
-
-SHORT = 0.3
-"""Seconds after which a silent line is given up where a scenario waits for exactly that."""
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """One thing that must be true.
-
-    :param ways: `chat`, `stream`: asked in each; ("call",) for what is neither.
-    :param needs: Capabilities without which it says nothing about a provider.
-    """
-
-    check: Callable[[Examined], Awaitable[None]]
-    ways: tuple[str, ...]
-    needs: frozenset[str]
-
-
-SCENARIOS: dict[str, Scenario] = {}
-
-
-def scenario(
-    *needs: str, ways: tuple[str, ...] = ("chat", "stream")
-) -> Callable[[Callable[[Examined], Awaitable[None]]], None]:
-    """Make a function a scenario."""
-
-    def add(check: Callable[[Examined], Awaitable[None]]) -> None:
-        needed = frozenset(needs) | {way for way in ways if way != "call"}
-        SCENARIOS[check.__name__.replace("_", " ")] = Scenario(check, ways, needed)
-
-    return add
-
-
-@dataclass
-class Examined:
-    """A provider, the server it is pointed at, and whether to ask by `chat` or by `stream`."""
-
-    provider: Provider
-    dialect: Any
-    way: str
-
-    def request(self, name: str, **changes: Any) -> ChatRequest:
-        """A request for a scenario of the server."""
-        plain: dict[str, Any] = {
-            "model": name,
-            "messages": [Message(role=MessageRole.USER, content="Hello")],
-            "system": "Be brief.",
-            "max_tokens": 64,
-            "timeout": 10.0,
-        }
-        return ChatRequest(**(plain | changes))
-
-    async def ask(self, name: str, **changes: Any) -> LLMResponse:
-        """The whole answer, whichever way it was asked for."""
-        request = self.request(name, **changes)
-        if self.way == "chat":
-            return await self.provider.chat(request)
-        return whole_of([chunk async for chunk in self.provider.stream(request)])
-
-    async def failure(self, kind: type[RactoGatewayError], name: str, **changes: Any) -> RactoGatewayError:
-        """The error, which must be exactly of this kind, name the provider and model and show no key."""
-        with pytest.raises(RactoGatewayError) as caught:
-            await self.ask(name, **changes)
-        error = caught.value
-        assert type(error) is kind, repr(error)
-        assert error.provider == self.provider.name
-        assert error.model == name
-        assert dialects.KEY not in str(error)
-        assert dialects.KEY not in "".join(traceback.format_exception(error))
-        return error
-
-    @property
-    def sent(self) -> Any:
-        """The request that asked, as the server received it: the last with a body."""
-        return [request for request in self.dialect.received if request.body is not None][-1]
-
-
-def whole_of(chunks: list[StreamChunk]) -> LLMResponse:
-    """The answer of a stream, which must have been told in order: pieces that add up, and one final chunk with everything."""
-    *parts, last = chunks
-    assert last.is_final
-    text = thinking = ""
-    fragments: dict[str, str] = {}
-    for chunk in parts:
-        assert not chunk.is_final
-        assert (chunk.finish_reason, chunk.tool_calls, chunk.usage, chunk.response) == (None, [], {}, None)
-        text += chunk.delta.text
-        thinking += chunk.delta.thinking
-        assert (chunk.accumulated_text, chunk.accumulated_thinking) == (text, thinking)
-        if chunk.delta.tool_call_id:
-            assert chunk.delta.tool_call_name
-            fragments[chunk.delta.tool_call_id] = fragments.get(chunk.delta.tool_call_id, "") + (
-                chunk.delta.tool_call_args_fragment or ""
-            )
-        assert chunk.raw is not None
-    assert (last.accumulated_text, last.accumulated_thinking) == (text, thinking)
-    response = last.response
-    assert response is not None
-    assert (last.finish_reason, last.tool_calls, last.usage) == (
-        response.finish_reason,
-        response.tool_calls,
-        response.usage,
-    )
-    assert {call.id for call in response.tool_calls} <= set(fragments)
-    return response
-
+from tests.provider_contract import Examined, scenario
 
 WEATHER = ToolSpec(
     "get_weather",
@@ -387,199 +263,6 @@ async def files_of_an_earlier_turn_are_sent_again(x: Examined) -> None:
     ]
     is_plain(await x.ask("plain", messages=conversation))
     assert picture.base64_data in str(x.sent.body)
-
-
-# Failures
-
-
-def _status(status: int, kind: type[RactoGatewayError], *, transient: bool) -> None:
-    async def check(x: Examined) -> None:
-        error = await x.failure(kind, f"status-{status}")
-        assert isinstance(error, RactoGatewayAPIError)
-        assert error.status_code == status
-        assert error.transient is transient
-        assert error.request_id == REQUEST_ID
-        assert error.hint or kind is RactoGatewayAPIError
-
-    check.__name__ = f"status_{status}_is_{kind.code}"
-    scenario()(check)
-
-
-_status(400, RactoGatewayAPIError, transient=False)
-_status(401, RactoGatewayAuthError, transient=False)
-_status(403, RactoGatewayAuthError, transient=False)
-_status(404, ModelNotAvailableError, transient=False)
-_status(408, RactoGatewayAPIError, transient=True)
-_status(429, RateLimitedError, transient=True)
-_status(500, RactoGatewayAPIError, transient=True)
-_status(503, OverloadedError, transient=True)
-_status(529, OverloadedError, transient=True)
-
-
-@scenario()
-async def the_wait_a_provider_asks_for_is_told(x: Examined) -> None:
-    error = await x.failure(RateLimitedError, "status-429")
-    assert isinstance(error, RateLimitedError)
-    assert error.retry_after == dialects.RETRY_AFTER
-
-
-@scenario()
-async def no_key_is_in_the_log(x: Examined) -> None:
-    heard = io.StringIO()
-    listener = logging.StreamHandler(heard)
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(listener)
-    root.setLevel(logging.DEBUG)
-    try:
-        await x.ask("plain")
-        await x.failure(RactoGatewayAuthError, "status-401")
-        await x.failure(ConnectionLostError, "cut-before")
-    finally:
-        root.removeHandler(listener)
-        root.setLevel(level)
-    assert heard.getvalue(), "nobody logged anything"
-    assert dialects.KEY not in heard.getvalue()
-
-
-@scenario()
-async def the_sdk_does_not_try_again_by_itself(x: Examined) -> None:
-    await x.failure(RactoGatewayAPIError, "status-500")
-    assert len([request for request in x.dialect.received if request.body is not None]) == 1
-
-
-@scenario()
-async def a_quota_that_is_used_up_is_not_worth_another_try(x: Examined) -> None:
-    assert not (await x.failure(RactoGatewayAPIError, "exhausted")).transient
-
-
-@scenario()
-async def a_conversation_that_is_too_long_is_called_that(x: Examined) -> None:
-    assert not (await x.failure(ContextLengthError, "overflow")).transient
-
-
-@scenario()
-async def a_parameter_the_model_does_not_take_is_named(x: Examined) -> None:
-    error = await x.failure(UnsupportedParameterError, "unsupported-parameter", parameters={"temperature": 0.7})
-    assert isinstance(error, UnsupportedParameterError)
-    assert error.parameter == "temperature"
-
-
-@scenario()
-async def a_proxys_error_page_is_a_failure_of_the_server(x: Examined) -> None:
-    error = await x.failure(RactoGatewayAPIError, "gateway-502")
-    assert error.transient
-
-
-@scenario(ways=("chat",))
-async def an_error_told_with_status_200_is_an_error(x: Examined) -> None:
-    with pytest.raises(RactoGatewayAPIError) as caught:
-        await x.ask("error-in-200")
-    assert caught.value.transient
-
-
-@scenario()
-async def an_answer_that_is_not_json_is_malformed(x: Examined) -> None:
-    if x.way == "chat":
-        await x.failure(MalformedResponseError, "malformed-json")
-    else:
-        await x.failure(MalformedResponseError, "malformed-event")
-
-
-@scenario(ways=("chat",))
-async def an_answer_of_another_shape_is_malformed(x: Examined) -> None:
-    await x.failure(MalformedResponseError, "not-an-object")
-    await x.failure(MalformedResponseError, "html")
-
-
-@scenario()
-async def a_line_cut_before_the_answer_is_lost(x: Examined) -> None:
-    assert (await x.failure(ConnectionLostError, "cut-before")).transient
-
-
-@scenario()
-async def an_address_where_nobody_listens_is_a_lost_line(x: Examined) -> None:
-    from racto.agents.providers import make
-
-    nowhere = make(x.dialect.provider, **x.dialect.options("http://127.0.0.1:1"))
-    try:
-        with pytest.raises(ConnectionLostError):
-            await Examined(nowhere, x.dialect, x.way).ask("plain")
-    finally:
-        await nowhere.aclose()
-
-
-@scenario()
-async def a_first_byte_that_does_not_come_is_a_timeout(x: Examined) -> None:
-    assert (await x.failure(RactoGatewayTimeoutError, "slow-first-byte", timeout=SHORT)).transient
-
-
-async def _first_words_then(x: Examined, kind: type[RactoGatewayError], name: str, **changes: Any) -> RactoGatewayError:
-    """The error after the first piece, which must have been handed over before."""
-    stream = x.provider.stream(x.request(name, **changes))
-    first = await anext(stream)
-    assert first.delta.text == dialects.PIECES[0]
-    with pytest.raises(RactoGatewayError) as caught:
-        await anext(stream)
-    assert type(caught.value) is kind, repr(caught.value)
-    assert (caught.value.provider, caught.value.model) == (x.provider.name, name)
-    return caught.value
-
-
-@scenario(ways=("stream",))
-async def an_error_in_the_middle_of_a_stream_is_told_after_its_first_words(x: Examined) -> None:
-    stream = x.provider.stream(x.request("mid-stream-error"))
-    assert (await anext(stream)).delta.text == dialects.PIECES[0]
-    with pytest.raises(RactoGatewayAPIError) as caught:
-        await anext(stream)
-    assert caught.value.transient
-    assert caught.value.status_code in (500, 503, 529)
-
-
-@scenario(ways=("stream",))
-async def a_stream_that_is_cut_is_a_lost_line(x: Examined) -> None:
-    await _first_words_then(x, ConnectionLostError, "cut-stream")
-
-
-@scenario(ways=("stream",))
-async def a_stream_that_ends_without_an_end_of_the_answer_is_a_lost_line(x: Examined) -> None:
-    await _first_words_then(x, ConnectionLostError, "unfinished-stream")
-
-
-@scenario(ways=("stream",))
-async def a_stream_that_stalls_is_a_timeout(x: Examined) -> None:
-    await _first_words_then(x, RactoGatewayTimeoutError, "stalled-stream", timeout=SHORT)
-    await x.dialect.gone.wait()
-
-
-@scenario(ways=("stream",))
-async def closing_a_stream_hangs_up(x: Examined) -> None:
-    stream: Any = x.provider.stream(x.request("stalled-stream"))
-    async with aclosing(stream):
-        async for chunk in stream:
-            assert chunk.delta.text == dialects.PIECES[0]
-            break
-    await x.dialect.gone.wait()
-
-
-@scenario()
-async def a_cancelled_caller_hangs_up(x: Examined) -> None:
-    task = asyncio.ensure_future(x.ask("slow-first-byte"))
-    await x.dialect.waiting.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await x.dialect.gone.wait()
-
-
-@scenario()
-async def a_second_call_uses_the_same_line(x: Examined) -> None:
-    await x.ask("plain")
-    await x.ask("plain")
-    asked = [
-        line for line, request in zip(x.dialect.lines, x.dialect.received, strict=True) if request.body is not None
-    ]
-    assert asked[0].writer is asked[-1].writer
 
 
 # Parameters

@@ -32,7 +32,8 @@ from racto.knowledge.vocabulary import (
 from tests import dialects
 from tests.dialects.anthropic import Anthropic
 from tests.exchanges import WAYS, Check, examined, request, turn_of
-from tests.provider_scenarios import TOOLS, Examined
+from tests.provider_contract import Examined
+from tests.provider_scenarios import TOOLS
 
 
 def body_of(**fields: Any) -> Any:

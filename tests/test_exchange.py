@@ -19,7 +19,8 @@ from tests.dialects.anthropic import Anthropic
 from tests.dialects.google import Google
 from tests.dialects.server import sent_key
 from tests.exchanges import WAYS, examined, request
-from tests.provider_scenarios import TOOLS, Examined
+from tests.provider_contract import Examined
+from tests.provider_scenarios import TOOLS
 
 BOTH = pytest.mark.parametrize("dialect_type", [Anthropic, Google])
 FILES = [

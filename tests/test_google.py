@@ -33,7 +33,8 @@ from racto.knowledge.vocabulary import (
 from tests import dialects
 from tests.dialects.google import Google
 from tests.exchanges import WAYS, Check, examined, request, turn_of
-from tests.provider_scenarios import TOOLS, Examined
+from tests.provider_contract import Examined
+from tests.provider_scenarios import TOOLS
 
 
 def body_of(**fields: Any) -> Any:

@@ -179,6 +179,19 @@ def test_fewer_dimensions_are_asked_for_and_extra_is_passed_on() -> None:
     run(test)
 
 
+def test_long_texts_are_embedded_in_calls_that_are_not_too_long() -> None:
+    async def test() -> None:
+        dialect = OpenAI()
+        texts = ["word " * 50_000 for _ in range(5)]
+        async with reached(dialect) as provider:
+            response = await provider.embed(EmbeddingConfig(texts=texts), "plain")
+        assert [len(received.body["input"]) for received in dialect.received] == [2, 2, 1]
+        assert len(response.vectors) == 5
+        assert response.usage["prompt_tokens"] == 5 * 250_000
+
+    run(test)
+
+
 @pytest.mark.parametrize("way", ["chat", "stream", "embed", "models"])
 def test_a_missing_key_is_told_before_anything_is_sent(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)

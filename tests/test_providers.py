@@ -1,6 +1,6 @@
 """One contract for every provider, examined over the wire against a local server that speaks its dialect: provider × scenario × way of asking.
 
-A provider is one line in `DIALECTS`. A scenario is one function of `tests/provider_scenarios.py`. What a dialect cannot express is named in its
+A provider is one line in `DIALECTS`. A scenario is one function of `tests/provider_scenarios.py` or `provider_failures.py`. What a dialect cannot express is named in its
 `cannot`, with the reason; the number of cases is printed, and may not shrink.
 """
 
@@ -16,7 +16,8 @@ import certifi
 import pytest
 from racto.agents.providers import PROVIDERS, make
 
-from tests.provider_scenarios import SCENARIOS, Examined
+from tests import provider_failures, provider_scenarios  # noqa: F401 - importing them adds their scenarios
+from tests.provider_contract import SCENARIOS, Examined
 
 DIALECTS = {
     "openai": "openai:OpenAI",

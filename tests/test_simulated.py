@@ -27,7 +27,7 @@ from racto.knowledge.vocabulary import (
     ToolSpec,
 )
 
-from tests.provider_scenarios import whole_of
+from tests.provider_contract import whole_of
 
 T = TypeVar("T")
 

@@ -32,7 +32,9 @@ DIALECT = Dialect(
     },
 )
 
-_EMBED_BATCH = 2048  # what one call may carry
+_EMBED_BATCH = 2048
+_EMBED_BYTES = 600_000
+"""A call may carry 300,000 tokens, and tokens of less than two bytes are rare in running text."""
 
 
 class OpenAIProvider(OpenAIEndpoint):
@@ -51,5 +53,12 @@ class OpenAIProvider(OpenAIEndpoint):
     ) -> None:
         form = openai_responses.FORM if api == "responses" else openai_chat.form(openai_chat.Quirks())
         super().__init__(
-            "openai", DIALECT, form, "OPENAI_API_KEY", api_key=api_key, base_url=base_url, batch=_EMBED_BATCH
+            "openai",
+            DIALECT,
+            form,
+            "OPENAI_API_KEY",
+            api_key=api_key,
+            base_url=base_url,
+            batch=_EMBED_BATCH,
+            batch_bytes=_EMBED_BYTES,
         )

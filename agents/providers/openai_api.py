@@ -13,11 +13,11 @@ from ...knowledge.vocabulary import (
     ChatRequest,
     EmbeddingConfig,
     EmbeddingResponse,
-    EmbeddingVector,
     LLMResponse,
     StreamChunk,
 )
-from .answers import Accumulator, usage
+from .answers import Accumulator
+from .embeddings import Embedded, batches, embed
 from .exchange import Exchange, Response, drain
 from .wire import Dialect, PerLoop, events, request_id
 
@@ -49,6 +49,7 @@ class OpenAIEndpoint:
     :param base_url: Up to and including `/v1`; `None` is OpenAI itself, or `OPENAI_BASE_URL`.
     :param key_variables: Environment variables of the key; none when a key is not needed.
     :param batch: How many texts one call of `/embeddings` may carry.
+    :param batch_bytes: How long they may be together, in bytes of UTF-8.
     """
 
     def __init__(
@@ -60,11 +61,13 @@ class OpenAIEndpoint:
         api_key: str | None,
         base_url: str | None,
         batch: int,
+        batch_bytes: int | None = None,
     ) -> None:
         self.name = name
         self._form = form
         self._base_url = base_url
         self._batch = batch
+        self._batch_bytes = batch_bytes
         self._needs_key = bool(key_variables)
         self._exchange = _OpenAIExchange(name, dialect, api_key, *key_variables)
         self._clients: PerLoop[AsyncOpenAI] = PerLoop("openai", self._make, lambda client: client.close())
@@ -95,30 +98,18 @@ class OpenAIEndpoint:
 
     async def embed(self, config: EmbeddingConfig, model: str) -> EmbeddingResponse:
         """The vectors of the texts, in their order."""
-        wanted: dict[str, Any] = {"model": model, "encoding_format": "float"}
+        wanted: dict[str, Any] = {**config.extra, "model": model, "encoding_format": "float"}
         if config.dimensions is not None:
             wanted["dimensions"] = config.dimensions
-        vectors: list[EmbeddingVector] = []
-        answers: list[dict[str, Any]] = []
+
+        async def call(texts: list[str]) -> Embedded:
+            data, _ = await self._exchange.fetch(self._post("/embeddings", {**wanted, "input": texts}), model)
+            told = {item.get("index", place): item["embedding"] for place, item in enumerate(data["data"])}
+            tokens = (data.get("usage") or {}).get("prompt_tokens")
+            return Embedded([told[place] for place in sorted(told)], data, tokens, str(data.get("model") or ""))
+
         with self._exchange.guarded(model):
-            for first in range(0, len(config.texts), self._batch):
-                texts = config.texts[first : first + self._batch]
-                sent = self._post("/embeddings", {**config.extra, **wanted, "input": texts})
-                data, _ = await self._exchange.fetch(sent, model)
-                told = {item.get("index", place): item["embedding"] for place, item in enumerate(data["data"])}
-                vectors += [
-                    EmbeddingVector(index=first + place, text=text, embedding=told[place])
-                    for place, text in enumerate(texts)
-                ]
-                answers.append(data)
-        counts = [answer.get("usage") or {} for answer in answers]
-        return EmbeddingResponse(
-            vectors=vectors,
-            model=str(answers[0].get("model") or model),
-            provider=self.name,
-            usage=usage(sum(count.get("prompt_tokens") or 0 for count in counts), 0) if any(counts) else {},
-            raw=answers[0] if len(answers) == 1 else answers,
-        )
+            return await embed(self.name, model, batches(config.texts, self._batch, self._batch_bytes), call)
 
     async def models(self) -> list[dict[str, Any]]:
         """What the endpoint says of its models."""
