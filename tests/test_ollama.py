@@ -360,11 +360,16 @@ def test_a_model_that_is_missing_says_how_to_get_it() -> None:
     over_the_wire(examine)
 
 
-def test_a_model_the_memory_cannot_hold_is_not_available_and_not_pulled() -> None:
-    async def examine(_: Ollama, provider: OllamaProvider) -> None:
+def test_a_window_the_memory_cannot_hold_is_an_error_that_does_not_spoil_the_next_question() -> None:
+    async def examine(server: Ollama, provider: OllamaProvider) -> None:
+        server.memory = 8192
         with pytest.raises(ModelNotAvailableError, match="smaller model") as caught:
-            await provider.chat(request("too-large"))
+            await provider.chat(request(text="x" * 100_000))
         assert not caught.value.transient
+        with pytest.raises(ModelNotAvailableError):
+            assert [chunk async for chunk in provider.stream(request(text="x" * 100_000))]
+        await provider.chat(request())
+        assert window(server) == 4096
 
     over_the_wire(examine)
 

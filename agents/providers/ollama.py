@@ -159,13 +159,16 @@ class OllamaProvider:
         )
         self._stay: dict[str, Any] = {} if keep_alive is None else {"keep_alive": keep_alive}
         self._facts: dict[str, ModelFacts] = {}
-        self._contexts: dict[str, int] = {}
+        self._contexts: dict[
+            str, int
+        ] = {}  # the windows that models answered with: one too large for the memory is not kept
 
     async def chat(self, request: ChatRequest) -> LLMResponse:
         """One answer."""
         sent, turn = await self._prepared(request, stream=False)
         with self._exchange.guarded(request.model):
             data, headers = await self._exchange.fetch(self._ask(request, sent), request.model, request.timeout)
+            self._contexts[request.model] = turn.context
             return self._exchange.whole(request, data, headers, turn, data)
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[StreamChunk]:
@@ -173,6 +176,7 @@ class OllamaProvider:
         sent, turn = await self._prepared(request, stream=True)
         async with aclosing(self._exchange.stream(request, lambda: self._ask(request, sent), turn, lines_of)) as chunks:
             async for chunk in chunks:
+                self._contexts[request.model] = turn.context
                 yield chunk
 
     async def _prepared(self, request: ChatRequest, *, stream: bool) -> tuple[dict[str, Any], OllamaTurn]:
@@ -180,7 +184,6 @@ class OllamaProvider:
         request = grounded(request)
         facts = await self.facts(request.model, request.timeout)
         context = context_for(request, facts, self._contexts.get(request.model, 0))
-        self._contexts[request.model] = context
         sent = self._stay | body(request, facts, context, stream=stream)
         return sent, OllamaTurn(request, sent["options"]["num_ctx"])
 
@@ -238,8 +241,8 @@ class OllamaProvider:
         """
         facts = await self.facts(model)
         size = context_for(ChatRequest(model, [], max_tokens=max(1, context)), facts, self._contexts.get(model, 0))
-        self._contexts[model] = size
         await self._load(self._stay | {"model": model, "messages": [], "stream": False, "options": {"num_ctx": size}})
+        self._contexts[model] = size
 
     async def unload(self, model: str) -> None:
         """Free the memory of a model."""

@@ -189,7 +189,7 @@ class OllamaTurn:
     def __init__(self, request: ChatRequest, context: int) -> None:
         self.done = False
         self._asked = bytes_of(request)
-        self._context = context
+        self.context = context
         self._shows_thinking = request.reasoning is None or request.reasoning.include
         # Ollama's calls mostly have no ids: counted on from the conversation's, they are unlike all before them, and the same in a repetition.
         self._calls = sum(len(message.tool_calls) for message in request.messages)
@@ -220,7 +220,7 @@ class OllamaTurn:
             whole.finish = FinishReason.LENGTH if event.get("done_reason") == "length" else FinishReason.STOP
             if self._was_cut(whole.usage.get("prompt_tokens", 0)):
                 whole.warnings.append(
-                    f"The conversation did not fit into the {self._context} tokens the model was given, "
+                    f"The conversation did not fit into the {self.context} tokens the model was given, "
                     "and Ollama left out a part of it."
                 )
 
@@ -229,5 +229,5 @@ class OllamaTurn:
 
         A server that cuts leaves as much as fits, or half of the window (`llama_server.go`, `contextShiftPromptLimit`).
         """
-        too_much = self._asked > self._context * _BYTES_PER_TOKEN and self._asked > read * _MOST_BYTES_PER_TOKEN
-        return read >= self._context - 8 or (read > 0 and too_much)
+        too_much = self._asked > self.context * _BYTES_PER_TOKEN and self._asked > read * _MOST_BYTES_PER_TOKEN
+        return read >= self.context - 8 or (read > 0 and too_much)

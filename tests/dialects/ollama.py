@@ -24,7 +24,6 @@ _REFUSED = {
         }
     ),
     "cannot-think": '"cannot-think" does not support thinking',
-    "too-large": "model requires more system memory (40.1 GiB) than is available (7.2 GiB)",
 }
 _OVERLOADED = "server busy, please try again.  maximum pending requests exceeded"
 _SAMPLING = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed", "stop")
@@ -53,6 +52,8 @@ class Ollama(DialectServer):
         self.context: int | None = 131_072
         self.capabilities: list[str] | None = ["completion", "tools", "vision", "thinking"]
         self.architecture = "llama"
+        self.memory = 1_000_000
+        """The largest window there is memory for."""
         self.prompt_tokens = dialects.PLAIN_USAGE["prompt_tokens"]
 
     def options(self, base: str) -> dict[str, Any]:
@@ -102,8 +103,11 @@ class Ollama(DialectServer):
             await _pull(scenario, line)
         elif request.path != "/api/chat":
             await line.whole(b"404 page not found", status=404, content_type="text/plain")
+        elif request.body.get("options", {}).get("num_ctx", 0) > self.memory:
+            message = "model requires more system memory (40.1 GiB) than is available (7.2 GiB)"
+            await line.json({"error": message}, status=500)
         elif scenario in _REFUSED:
-            await line.json({"error": _REFUSED[scenario]}, status=500 if scenario == "too-large" else 400)
+            await line.json({"error": _REFUSED[scenario]}, status=400)
         elif scenario == "exhausted":
             await line.json({"error": "you've reached your hourly usage limit, please upgrade to continue"}, status=429)
         elif scenario == "error-in-200":
