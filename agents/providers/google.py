@@ -106,7 +106,7 @@ class GoogleProvider:
                 request,
                 lambda: line.send("POST", path, sent, request.model, request.timeout),
                 GoogleTurn(),
-                _events,
+                events_of,
             )
         ) as chunks:
             async for chunk in chunks:
@@ -236,7 +236,7 @@ def _wait(details: Any) -> float | None:
     return None
 
 
-async def _events(response: Response) -> AsyncGenerator[str, None]:
+async def events_of(response: Response) -> AsyncGenerator[str, None]:
     """The data of every event; then the error, bare JSON, that a stream may end with when it fails."""
     decoder = SSEDecoder()
     rest = b""
