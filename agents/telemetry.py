@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -17,7 +17,7 @@ from ..knowledge.errors import ConfigError, RactoError
 from ..knowledge.vocabulary import ChatRequest, EmbeddingResponse, LLMResponse, Message
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.metrics import Histogram, MeterProvider
     from opentelemetry.trace import Span, TracerProvider
     from prometheus_client import CollectorRegistry
 
@@ -203,12 +203,13 @@ class RactoTracer:
             ) from None
         self._tracer = trace.get_tracer("racto", tracer_provider=tracer_provider)
         meter = metrics.get_meter("racto", meter_provider=meter_provider)
-        seconds = {"unit": "s", "explicit_bucket_boundaries_advisory": SECONDS_BUCKETS}
-        self._duration = meter.create_histogram(OPERATION_DURATION, **seconds)
-        self._first_chunk = meter.create_histogram(FIRST_CHUNK_DURATION, **seconds)
-        self._tokens = meter.create_histogram(
-            TOKEN_USAGE, unit="{token}", explicit_bucket_boundaries_advisory=TOKENS_BUCKETS
-        )
+
+        def histogram(name: str, unit: str, buckets: Sequence[float]) -> Histogram:
+            return meter.create_histogram(name, unit, explicit_bucket_boundaries_advisory=buckets)
+
+        self._duration = histogram(OPERATION_DURATION, "s", SECONDS_BUCKETS)
+        self._first_chunk = histogram(FIRST_CHUNK_DURATION, "s", SECONDS_BUCKETS)
+        self._tokens = histogram(TOKEN_USAGE, "{token}", TOKENS_BUCKETS)
         self._retries = meter.create_counter(RETRIES, unit="{retry}")
         self._hits = meter.create_counter(CACHE_HITS, unit="{hit}")
         self._misses = meter.create_counter(CACHE_MISSES, unit="{miss}")
