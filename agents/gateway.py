@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
-
-from ..knowledge.errors import MalformedResponseError, RactoGatewayError, StreamInterruptedError
+from ..knowledge.errors import RactoGatewayError, ResponseModelValidationError, StreamInterruptedError
 from ..knowledge.prompts import RactoPrompt
 from ..knowledge.vocabulary import (
     ChatConfig,
@@ -26,41 +24,24 @@ from ..knowledge.vocabulary import (
     LLMResponse,
     StreamChunk,
 )
-from . import structured
+from .accounts import Accounts, most_tokens, most_written, price_of
+from .asking import Asker, Question, code_of
 from .discovery import ParameterDiscoveryCache, Policy
 from .dispatch import Call, Dispatcher
 from .providers import Provider
-from .recall import Recall, replayed
+from .recall import Asked, Recall, replayed
 from .requests import chat_request, needs
 from .retry import Retrier, RetryConfig
 from .routes import Routes, Wish
 from .routing import CostAwareRouter, Endpoint, RoutingConfig, TaskRouter
-from .streams import STREAM_BUFFER, buffered
+from .streams import STREAM_BUFFER
+from .structured import model_of
 
 if TYPE_CHECKING:
+    from .budget import Budget
     from .caches import ExactMatchCache
     from .semantic_cache import SemanticCache
     from .truncation import TokenTruncator
-
-
-@dataclass(slots=True, kw_only=True)
-class _Question(Call):
-    """A chat call: what is asked, and the model the answer must be."""
-
-    config: ChatConfig
-    request: ChatRequest
-    wish: Wish
-    shape: type[BaseModel] | None = None
-
-
-@dataclass(slots=True)
-class _Opened:
-    """A stream whose first words are there."""
-
-    endpoint: Endpoint
-    request: ChatRequest
-    first: StreamChunk
-    rest: AsyncGenerator[StreamChunk, None]
 
 
 class ModelGateway:
@@ -73,6 +54,7 @@ class ModelGateway:
     :param truncator: Shortens the history of calls that are longer than the model reads.
     :param exact_cache: Answers what was asked before.
     :param semantic_cache: Answers what was meant before.
+    :param budget: Limits what is spent, and writes down what was.
     :param router: Chooses the model of endpoints whose model is `auto`.
     :param tasks: Chooses by the task and component of a call.
     :param routing: What decides between endpoints that could all answer.
@@ -93,6 +75,7 @@ class ModelGateway:
         truncator: TokenTruncator | None = None,
         exact_cache: ExactMatchCache | None = None,
         semantic_cache: SemanticCache | None = None,
+        budget: Budget | None = None,
         router: CostAwareRouter | None = None,
         tasks: TaskRouter | None = None,
         routing: RoutingConfig | None = None,
@@ -116,8 +99,9 @@ class ModelGateway:
             config=routing,
             breaker=self._retrier.breaker,
         )
+        self._accounts = Accounts(budget, self._retrier.clock)
         self._dispatcher = Dispatcher(self.routes, self._retrier, policy=policy, discovery=discovery)
-        self._stream_buffer = stream_buffer
+        self._asker = Asker(self._dispatcher, self._accounts, stream_buffer)
 
     async def chat(
         self, config: ChatConfig, *, user: str = "", component: str = "", task: str = "", model: str | None = None
@@ -130,12 +114,14 @@ class ModelGateway:
         """
         question = self._question("chat", config, user, component, task, model)
         if self._recall is None:
-            return await self._fresh(question)
-        asked = self._recall.asked(question.request, provider=self._chain, scope=question.wish.model or "")
+            return await self._answer(question)
+        asked = self._asked(self._recall, question)
         async with self._recall.flight(asked):
             response = await self._recall.find(asked)
-            if response is None:
-                response = await self._fresh(question)
+            if response is not None:
+                await self._accounts.recalled(question, response)
+            else:
+                response = await self._answer(question)
                 # What a stand-in said is not what the model would say: it is given once and not kept.
                 if not question.fell_back:
                     await self._recall.keep(asked, response)
@@ -159,38 +145,17 @@ class ModelGateway:
         :raises StreamInterruptedError: it broke after its first words; has the `partial` text.
         """
         question = self._question("stream", config, user, component, task, model)
-        asked = None
-        if self._recall is not None:
-            asked = self._recall.asked(question.request, provider=self._chain, scope=question.wish.model or "")
-            if (hit := await self._recall.find(asked)) is not None:
-                for chunk in replayed(hit):
-                    yield chunk
-                return
-        async with aclosing(self._fresh_stream(question, restart)) as chunks:
+        asked = self._asked(self._recall, question) if self._recall else None
+        if self._recall and asked and (kept := await self._recall.find(asked)) is not None:
+            await self._accounts.recalled(question, kept)
+            for chunk in replayed(kept):
+                yield chunk
+            return
+        async with aclosing(self._chunks(question, restart)) as chunks:
             async for chunk in chunks:
-                if self._recall is not None and asked and chunk.response is not None and not question.fell_back:
+                if self._recall and asked and chunk.response is not None and not question.fell_back:
                     await self._recall.keep(asked, chunk.response)
                 yield chunk
-
-    async def _fresh_stream(self, question: _Question, restart: bool) -> AsyncGenerator[StreamChunk, None]:
-        endpoints = self._endpoints(question)
-        for left in range(self._retrier.config.max_attempts - 1 if restart else 0, -1, -1):
-            opened = await self._dispatcher.through(question, endpoints, partial(self._open, question))
-            text = ""
-            try:
-                async with aclosing(self._chunks(question, opened)) as chunks:
-                    async for chunk in chunks:
-                        text = chunk.accumulated_text
-                        yield chunk
-                return
-            except RactoGatewayError as error:
-                if not (left and error.transient and self._retrier.clock() < question.until):
-                    raise _interrupted(error, text) from error
-                question.warnings.append(f"The stream of {opened.endpoint} broke ({error.code}) and began anew.")
-
-    async def _fresh(self, question: _Question) -> LLMResponse:
-        endpoints = self._endpoints(question)
-        return await self._dispatcher.through(question, endpoints, partial(self._answer, question))
 
     async def embed(
         self, config: EmbeddingConfig, *, user: str = "", component: str = "", task: str = ""
@@ -203,12 +168,19 @@ class ModelGateway:
         """
         wish = Wish("embed", model=config.model, task=task, component=component, needs=frozenset({"embed"}))
         call = Call("embed", self._retrier.deadline(), user, component, task)
-        endpoints, _ = self.routes.choose(wish, self._price)
+        endpoints = await self._endpoints(call, wish, config)
         same = [each for each in endpoints if each.model == endpoints[0].model]
 
         async def attempt(endpoint: Endpoint) -> EmbeddingResponse:
-            ask = partial(endpoint.provider.embed, config, endpoint.model)
-            return await self._dispatcher.retried(call, endpoint, ask)
+            account = await self._accounts.open(call, endpoint, config)
+            try:
+                ask = partial(endpoint.provider.embed, config, endpoint.model)
+                response = await self._dispatcher.retried(call, endpoint, ask)
+            except BaseException as error:
+                await self._accounts.fail(account, code_of(error))
+                raise
+            await self._accounts.settle(account, response)
+            return response
 
         return await self._dispatcher.through(call, same, attempt)
 
@@ -217,9 +189,38 @@ class ModelGateway:
         for provider in self.routes.providers.values():
             await provider.aclose()
 
+    async def _answer(self, question: Question) -> LLMResponse:
+        async def attempt(endpoint: Endpoint) -> LLMResponse:
+            return await self._asker.answer(question, endpoint, self._request(question, endpoint))
+
+        endpoints = await self._endpoints(question, question.wish, question.request)
+        return await self._dispatcher.through(question, endpoints, attempt)
+
+    async def _chunks(self, question: Question, restart: bool) -> AsyncGenerator[StreamChunk, None]:
+        endpoints = await self._endpoints(question, question.wish, question.request)
+        for left in range(self._retrier.config.max_attempts - 1 if restart else 0, -1, -1):
+            opened = await self._dispatcher.through(
+                question,
+                endpoints,
+                lambda endpoint: self._asker.open(question, endpoint, self._request(question, endpoint)),
+            )
+            text = ""
+            try:
+                async with aclosing(self._asker.chunks(question, opened)) as chunks:
+                    async for chunk in chunks:
+                        text = chunk.accumulated_text
+                        yield chunk
+                return
+            except ResponseModelValidationError:
+                raise
+            except RactoGatewayError as error:
+                if not (left and error.transient and self._retrier.clock() < question.until):
+                    raise _interrupted(error, text) from error
+                question.warnings.append(f"The stream of {opened.endpoint} broke ({error.code}) and began anew.")
+
     def _question(
         self, operation: str, config: ChatConfig, user: str, component: str, task: str, model: str | None
-    ) -> _Question:
+    ) -> Question:
         wish = Wish(operation, config.user_message, model, task, component)
         if (route := self.routes.route(wish)) is not None:
             options = {"temperature": route.options.temperature, "max_tokens": route.options.max_tokens}
@@ -227,16 +228,15 @@ class ModelGateway:
                 key: value for key, value in options.items() if value is not None and key not in config.model_fields_set
             }
             config = config.model_copy(update=unset) if unset else config
+        models = self.routes.models(wish)
         warnings = []
         if self._truncator is not None:
             turns = len(config.history)
-            config = self._fitted(config, self.routes.models(wish))
+            config = self._fitted(self._truncator, config, models)
             if left_out := turns - len(config.history):
                 warnings.append(f"{left_out} earlier turns were left out: the conversation is longer than is read.")
-        request = chat_request(config, self.prompt, self.routes.models(wish)[0])
-        wish = replace(wish, needs=needs(request) | {operation})
-        shape = structured.model_of(config, config.prompt or self.prompt)
-        return _Question(
+        request = chat_request(config, self.prompt, models[0])
+        return Question(
             operation,
             self._retrier.deadline(),
             user,
@@ -245,119 +245,42 @@ class ModelGateway:
             warnings=warnings,
             config=config,
             request=request,
-            wish=wish,
-            shape=shape,
+            wish=replace(wish, needs=needs(request) | {operation}),
+            shape=model_of(config, config.prompt or self.prompt),
         )
 
-    def _fitted(self, config: ChatConfig, models: Sequence[str]) -> ChatConfig:
+    def _fitted(self, truncator: TokenTruncator, config: ChatConfig, models: Sequence[str]) -> ChatConfig:
         """The call, short enough for each of `models`."""
-        assert self._truncator is not None
         if config.prompt is None and self.prompt is not None:
             config = config.model_copy(update={"prompt": self.prompt})  # it counts too
         for model in models:
-            config = self._truncator.truncate(config, model)
+            config = truncator.truncate(config, model)
         return config
 
-    def _request(self, question: _Question, endpoint: Endpoint) -> ChatRequest:
+    def _request(self, question: Question, endpoint: Endpoint) -> ChatRequest:
         """The request for one endpoint; a stand-in may read less than the model that was meant."""
         if self._truncator is not None and endpoint.model != question.request.model:
-            fitted = self._fitted(question.config, [endpoint.model])
+            fitted = self._fitted(self._truncator, question.config, [endpoint.model])
             if len(fitted.history) < len(question.config.history):
                 return chat_request(fitted, self.prompt, endpoint.model)
         return replace(question.request, model=endpoint.model)
 
-    def _endpoints(self, question: _Question) -> list[Endpoint]:
-        endpoints, why = self.routes.choose(question.wish, self._price)
-        question.why += why
+    def _asked(self, recall: Recall, question: Question) -> Asked:
+        return recall.asked(question.request, provider=self._chain, scope=question.wish.model or "")
+
+    async def _endpoints(self, call: Call, wish: Wish, request: ChatRequest | EmbeddingConfig) -> list[Endpoint]:
+        """Who is to be asked, in order; the reasons go into `call.why`."""
+        several = len(self.routes.chain) > 1
+        thrifty = several and await self._accounts.pressing(call)
+        if thrifty or self.routes.by_price:
+            await self._accounts.ready()
+
+        def price(endpoint: Endpoint) -> Decimal | None:
+            return price_of(endpoint, most_tokens(request), most_written(request))
+
+        endpoints, why = self.routes.choose(wish, price, thrifty=thrifty)
+        call.why += why
         return endpoints
-
-    def _price(self, endpoint: Endpoint) -> Decimal | None:
-        return Decimal(0) if endpoint.provider.local else None
-
-    async def _answer(self, question: _Question, endpoint: Endpoint) -> LLMResponse:
-        """The answer of one endpoint, in its shape."""
-        request = self._request(question, endpoint)
-        response = await self._ask(question, endpoint, request)
-        return self._finished(question, endpoint, await self._shaped(question, endpoint, request, response))
-
-    async def _ask(self, question: _Question, endpoint: Endpoint, request: ChatRequest) -> LLMResponse:
-        return await self._dispatcher.send(question, endpoint, request, endpoint.provider.chat)
-
-    async def _shaped(
-        self, question: _Question, endpoint: Endpoint, request: ChatRequest, response: LLMResponse
-    ) -> LLMResponse:
-        """The answer as `response_model` asks, repaired at most `max_validation_retries` times; its usage is that of all tries.
-
-        :raises ResponseModelValidationError: it never was.
-        """
-        shape = question.shape
-        if shape is None or response.tool_calls:
-            return response
-        spent = response.usage
-        for attempts in range(1, question.config.max_validation_retries + 2):
-            try:
-                structured.check(response, shape)
-            except ValueError as error:
-                if attempts > question.config.max_validation_retries or not structured.can_be_repaired(response):
-                    raise structured.failed(response, shape, error, attempts) from error
-                turns = structured.repair(response, error, structured.schema_of(shape))
-            else:
-                response.usage = spent
-                if attempts > 1:
-                    question.why.append(f"{endpoint}: repaired, {attempts} attempts")
-                return response
-            request = replace(request, messages=[*request.messages, *turns])
-            response = await self._ask(question, endpoint, request)
-            spent = {key: spent.get(key, 0) + response.usage.get(key, 0) for key in spent | response.usage}
-        raise AssertionError("the last attempt returns or raises")
-
-    async def _open(self, question: _Question, endpoint: Endpoint) -> _Opened:
-        """The stream of one endpoint, once its first words are there."""
-        request = self._request(question, endpoint)
-        first, rest = await self._dispatcher.send(question, endpoint, request, partial(self._begin, endpoint))
-        return _Opened(endpoint, request, first, rest)
-
-    async def _begin(
-        self, endpoint: Endpoint, request: ChatRequest
-    ) -> tuple[StreamChunk, AsyncGenerator[StreamChunk, None]]:
-        chunks = buffered(endpoint.provider.stream(request), self._stream_buffer)
-        try:
-            return await anext(chunks), chunks
-        except BaseException as error:
-            await chunks.aclose()
-            if isinstance(error, StopAsyncIteration):
-                raise MalformedResponseError(f"The stream of {endpoint} is empty.", "Try again.") from None
-            raise
-
-    async def _chunks(self, question: _Question, opened: _Opened) -> AsyncGenerator[StreamChunk, None]:
-        async with aclosing(opened.rest):
-            if not opened.first.is_final:
-                yield opened.first
-                async for chunk in opened.rest:
-                    if chunk.is_final:
-                        yield await self._final(question, opened, chunk)
-                    else:
-                        yield chunk
-            else:
-                yield await self._final(question, opened, opened.first)
-
-    async def _final(self, question: _Question, opened: _Opened, chunk: StreamChunk) -> StreamChunk:
-        """The last chunk, its answer checked and explained as `chat` does it."""
-        if chunk.response is None:
-            raise MalformedResponseError(f"The stream of {opened.endpoint} ended without an answer.", "Try again.")
-        response = await self._shaped(question, opened.endpoint, opened.request, chunk.response)
-        if response is not chunk.response:
-            question.warnings.append("The streamed text was not valid and was repaired: `response` holds what counts.")
-        chunk.response = self._finished(question, opened.endpoint, response)
-        chunk.usage = response.usage
-        return chunk
-
-    def _finished(self, question: _Question, endpoint: Endpoint, response: LLMResponse) -> LLMResponse:
-        response.provider = response.provider or endpoint.provider.name
-        response.model = response.model or endpoint.model
-        response.why = [*question.why, f"{endpoint} answered"]
-        response.warnings = [*response.warnings, *question.warnings]
-        return response
 
 
 def _interrupted(error: RactoGatewayError, text: str) -> RactoGatewayError:

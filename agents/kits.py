@@ -18,6 +18,7 @@ from .retry import RetryConfig
 from .routing import CostAwareRouter, Endpoint
 
 if TYPE_CHECKING:
+    from .budget import Budget
     from .caches import ExactMatchCache
     from .semantic_cache import SemanticCache
     from .toolbox import ToolRegistry
@@ -31,6 +32,8 @@ class Stages(TypedDict, total=False):
     """Answers what was asked before."""
     semantic_cache: SemanticCache | None
     """Answers what was meant before."""
+    budget: Budget | None
+    """Limits what is spent, and writes down what was."""
     router: CostAwareRouter | None
     """Chooses the model when it is `auto`."""
     truncator: TokenTruncator | None

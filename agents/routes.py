@@ -62,11 +62,17 @@ class Routes:
             for provider in [*(endpoint.provider for endpoint in (*chain, *embedders)), *providers]
         }
         self.latencies = LatencyTracker()
+        self.by_price = self._by_price(config or RoutingConfig())
+        """Whether prices decide about the order."""
         self._router = router
         self._tasks = tasks
         self._config = config or RoutingConfig()
         self._make_breaker = breaker or Retrier().breaker
         self._breakers: dict[tuple[str, str], CircuitBreaker] = {}
+
+    def _by_price(self, config: RoutingConfig) -> bool:
+        models = {endpoint.model for endpoint in self.chain}
+        return config.by == "price" or (config.by == "chain" and len(models) < len(self.chain))
 
     def breaker(self, endpoint: Endpoint) -> CircuitBreaker:
         """The circuit breaker of an endpoint."""

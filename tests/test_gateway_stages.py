@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 from racto.agents.caches import ExactMatchCache
@@ -179,8 +179,8 @@ def test_the_example_of_the_readme_counts_as_it_says() -> None:
     class Kit(EmbeddingKit):
         provider = "simulated"
 
-        def __init__(self, **stages: Any) -> None:
-            super().__init__("m", PROMPT, Stages(**stages), script=["A language."])
+        def __init__(self, **stages: Unpack[Stages]) -> None:
+            super().__init__("m", PROMPT, stages, script=["A language."])
 
     kit = Kit(exact_cache=ExactMatchCache(), semantic_cache=SemanticCache(embedder=meaning))
     for asked in ("What is Python?", "What is Python?", "Can you explain what Python is?"):

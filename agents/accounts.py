@@ -1,0 +1,186 @@
+"""The money of calls: set aside before one is made, written down after it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ..knowledge.ledger import Usage
+from ..knowledge.vocabulary import ChatRequest, EmbeddingConfig, EmbeddingResponse, LLMResponse
+from . import prices
+from .dispatch import Call
+from .routing import Endpoint
+
+if TYPE_CHECKING:
+    from .budget import Budget, Reservation
+
+_PRICES = "genai_prices.data_snapshot"
+PICTURE_TOKENS = 4_000
+"""What a picture is taken to be before it was counted; no provider takes more for one of its usual size."""
+BYTES_PER_DOCUMENT_TOKEN = 8
+"""What a document is taken to be before it was counted, by the size of its file."""
+
+
+@dataclass(slots=True)
+class Account:
+    """One call at one endpoint, from its reservation to its entry in the books."""
+
+    call: Call
+    endpoint: Endpoint
+    begun: float
+    prompt_tokens: int
+    reservation: Reservation | None = None
+
+
+class Accounts:
+    """Opens and closes accounts; without a budget they only work out costs.
+
+    :param clock: Seconds that only go up, for durations.
+    """
+
+    def __init__(self, budget: Budget | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._budget = budget
+        self._clock = clock
+
+    async def pressing(self, call: Call) -> bool:
+        """Whether so much is spent that a cheaper model is in order."""
+        budget = self._budget
+        return budget is not None and await budget.pressure(user=call.user, component=call.component) >= budget.warn_at
+
+    async def open(self, call: Call, endpoint: Endpoint, request: ChatRequest | EmbeddingConfig) -> Account:
+        """Set aside what `request` may cost at an endpoint.
+
+        :raises BudgetExceededError: a limit is enforced and would be passed.
+        :raises UnknownPriceError: a limit is enforced and the price is not known.
+        """
+        account = Account(call, endpoint, self._clock(), 0)
+        if self._budget is None:
+            return account
+        account.prompt_tokens = most_tokens(request)
+        estimate: Decimal | None = Decimal(0)
+        if not endpoint.provider.local:
+            await self.ready()
+            estimate = price_of(endpoint, account.prompt_tokens, most_written(request))
+        account.reservation = await self._budget.reserve(
+            estimate,
+            user=call.user,
+            component=call.component,
+            task=call.task,
+            provider=endpoint.provider.name,
+            model=endpoint.model,
+            local=endpoint.provider.local,
+        )
+        # Retries and repairs meet the same limit again: it is told once.
+        call.warnings += [warning for warning in account.reservation.warnings if warning not in call.warnings]
+        return account
+
+    async def settle(self, account: Account, response: LLMResponse | EmbeddingResponse) -> None:
+        """Write down what an answer took, and put its cost into it."""
+        response.cost = await self.cost(account.endpoint, response.model, response.usage)
+        await self._write(account, response.usage, response.cost, "ok")
+
+    async def fail(self, account: Account, outcome: str, partial: str = "") -> None:
+        """Write down that there was no whole answer.
+
+        :param outcome: The code of the error.
+        :param partial: What came of it: it will be on the bill, and no provider says how much that is, so it is estimated.
+        """
+        if self._budget is None:
+            return
+        usage: dict[str, int] = {}
+        cost: Decimal | None = Decimal(0)
+        if partial:
+            prompt, completion = account.prompt_tokens // 4, -(-len(partial.encode()) // 4)
+            usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+            cost = await self.cost(account.endpoint, account.endpoint.model, usage)
+        await self._write(account, usage, cost, outcome)
+
+    async def recalled(self, call: Call, response: LLMResponse) -> None:
+        """Write down an answer of a cache: nobody was asked, nothing was spent."""
+        if self._budget is not None:
+            await self._budget.record(
+                Usage(
+                    response.provider,
+                    response.model,
+                    call.user,
+                    call.component,
+                    call.task,
+                    cost=Decimal(0),
+                    streamed=call.operation == "stream",
+                    cached=response.cached or "",
+                )
+            )
+
+    async def ready(self) -> None:
+        """Load the prices, if that was not done; it takes a third of a second, so it happens in a thread."""
+        if _PRICES not in sys.modules:
+            await asyncio.to_thread(import_module, _PRICES)
+
+    async def cost(self, endpoint: Endpoint, model: str, usage: Mapping[str, int]) -> Decimal | None:
+        """US dollars, `None` when the price is not known.
+
+        :param model: The model that answered, which may say more exactly which it was.
+        """
+        if endpoint.provider.local:
+            return Decimal(0)
+        await self.ready()
+        name, url = endpoint.provider.name, _url(endpoint)
+        found = prices.cost(name, model, usage, base_url=url) if model else None
+        return prices.cost(name, endpoint.model, usage, base_url=url) if found is None else found
+
+    async def _write(self, account: Account, usage: Mapping[str, int], cost: Decimal | None, outcome: str) -> None:
+        if self._budget is not None and account.reservation is not None:
+            await self._budget.settle(
+                account.reservation,
+                usage,
+                cost,
+                streamed=account.call.operation == "stream",
+                outcome=outcome,
+                duration=self._clock() - account.begun,
+            )
+
+
+def price_of(endpoint: Endpoint, prompt_tokens: int, max_tokens: int) -> Decimal | None:
+    """The most a call can cost at an endpoint; `None` when the price is not known."""
+    if endpoint.provider.local:
+        return Decimal(0)
+    return prices.estimate(endpoint.provider.name, endpoint.model, prompt_tokens, max_tokens, base_url=_url(endpoint))
+
+
+def most_written(request: ChatRequest | EmbeddingConfig) -> int:
+    """The most tokens an answer can be."""
+    return request.max_tokens if isinstance(request, ChatRequest) else 0
+
+
+def most_tokens(request: ChatRequest | EmbeddingConfig) -> int:
+    """The most tokens a request can be: no tokeniser makes more tokens of a text than it has bytes. Pictures and documents are allowed for."""
+    if isinstance(request, EmbeddingConfig):
+        return sum(map(_bytes, request.texts))
+    texts = [request.system, *(message.content for message in request.messages)]
+    texts += [json.dumps([tool.description, tool.input_schema], default=str) for tool in request.tools]
+    if request.response_schema is not None:
+        texts.append(json.dumps(request.response_schema, default=str))
+    total = sum(map(_bytes, texts))
+    for message in request.messages:
+        total += sum(len(json.dumps(call.arguments, default=str)) for call in message.tool_calls)
+        for file in message.attachments:
+            if file.is_image:
+                total += PICTURE_TOKENS
+            else:
+                total += len(file.data) // (1 if file.is_text else BYTES_PER_DOCUMENT_TOKEN)
+    return total
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _url(endpoint: Endpoint) -> str:
+    return getattr(endpoint.provider, "base_url", None) or ""
