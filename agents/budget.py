@@ -111,6 +111,7 @@ class Budget:
         self._ledger = Ledger(database)
         self._patience = reservation_seconds
         self._clock = clock
+        self._windows: dict[Period, tuple[float, float]] = {}
 
     async def reserve(
         self,
@@ -209,13 +210,13 @@ class Budget:
             amount = units(estimate or Decimal(0), up=True)
             theirs = {"user": reservation.user, "component": reservation.component, "provider": reservation.provider}
             limits = self._limits_of(book, theirs)
-            for limit, name in limits:
-                standing = self._standing(book, limit, name, now)
-                wanted = standing.spent + standing.reserved + dollars(amount)
-                if policy == "enforce" and wanted > limit.amount:
+            for limit, most, name in limits:
+                wanted = self._used(book, limit, name, now) + amount
+                if policy == "enforce" and wanted > most:
+                    standing = self._standing(book, limit, most, name, now)
                     raise exceeded(standing, dollars(amount), reservation.provider, reservation.model)
-                if share_of(wanted, limit.amount) >= self.warn_at:
-                    reservation.warnings.append(warning(standing, wanted))
+                if wanted >= self.warn_at * most:
+                    reservation.warnings.append(warning(self._standing(book, limit, most, name, now), dollars(wanted)))
             if limits and estimate is None:
                 reservation.warnings.append(
                     f"The price of {reservation.model} is not known: this call is missing in the budget."
@@ -250,25 +251,26 @@ class Budget:
             if self._policy_of(book) == "ignore":
                 return 0.0
             now = self._clock()
-            limits = self._limits_of(book, theirs)
-            return max((self._standing(book, limit, name, now).share for limit, name in limits), default=0.0)
+            held = self._limits_of(book, theirs)
+            return max(
+                (share_of(self._used(book, limit, name, now), most) for limit, most, name in held), default=0.0
+            )
 
     def _status(self) -> list[Standing]:
         """How every limit stands; one for each is told for everybody who made calls in its period."""
         now = self._clock()
         with self._ledger.reading() as book:
             standings = []
-            for limit in self._all_limits(book):
-                names = [limit.name]
-                if limit.name == EACH:
-                    names = book.names(limit.scope, period_start(limit.period, now, self._zone))
-                standings += [self._standing(book, limit, name, now) for name in names]
+            for limit, most in self._amounts(book).items():
+                scope, name, period = limit
+                names = book.names(scope, self._window(period, now)[0]) if name == EACH else [name]
+                standings += [self._standing(book, limit, most, each, now) for each in names]
             return standings
 
     def _limits(self) -> list[BudgetLimit]:
         """Every limit, those that were set and those of the settings."""
         with self._ledger.reading() as book:
-            return self._all_limits(book)
+            return [_limit(limit, most) for limit, most in self._amounts(book).items()]
 
     def _set_limit(self, limit: BudgetLimit) -> None:
         """Keep a limit in the database, instead of the one of the same scope, name and period."""
@@ -316,7 +318,7 @@ class Budget:
             raise InputError("Both a period and a beginning were given.", "Give one of them.")
         start = since.replace(tzinfo=since.tzinfo or self._zone).timestamp() if since else 0.0
         if period:
-            start = period_start(one_of("period", period, PERIODS), self._clock(), self._zone)
+            start = self._window(one_of("period", period, PERIODS), self._clock())[0]
         end = until.replace(tzinfo=until.tzinfo or self._zone).timestamp() if until else float("inf")
         with self._ledger.reading() as book:
             return book.report(by, since=start, until=end, zone=self._zone, only=only or {})
@@ -325,34 +327,40 @@ class Budget:
         kept = book.policy()
         return next((policy for policy in POLICIES if policy == kept), self._policy)
 
-    def _all_limits(self, book: Book) -> list[BudgetLimit]:
+    def _amounts(self, book: Book) -> dict[LimitKey, int]:
+        """Every limit and its amount."""
         amounts = self._defaults | book.limits()
-        return [
-            BudgetLimit(period, dollars(amounts[scope, name, period]), scope, name)
-            for scope, name, period in sorted(
-                amounts, key=lambda key: (SCOPES.index(key[0]), key[1], PERIODS.index(key[2]))
-            )
-        ]
+        order = sorted(amounts, key=lambda limit: (SCOPES.index(limit[0]), limit[1], PERIODS.index(limit[2])))
+        return {limit: amounts[limit] for limit in order}
 
-    def _limits_of(self, book: Book, theirs: Mapping[str, str]) -> list[tuple[BudgetLimit, str]]:
+    def _limits_of(self, book: Book, theirs: Mapping[str, str]) -> list[tuple[LimitKey, int, str]]:
         """The limits that hold for a call, and whom each is about. A name of its own comes before `EACH`."""
-        limits = self._all_limits(book)
-        named = {(limit.scope, limit.name, limit.period) for limit in limits}
-        held: list[tuple[BudgetLimit, str]] = []
-        for limit in limits:
-            name = theirs.get(limit.scope, "")
-            own = (limit.scope, name, limit.period) in named
-            if limit.name == name or (limit.name == EACH and not own):
-                held.append((limit, name))
+        amounts = self._amounts(book)
+        held: list[tuple[LimitKey, int, str]] = []
+        for (scope, name, period), most in amounts.items():
+            own = theirs.get(scope, "")
+            if name == own or (name == EACH and (scope, own, period) not in amounts):
+                held.append(((scope, name, period), most, own))
         return held
 
-    def _standing(self, book: Book, limit: BudgetLimit, name: str, now: float) -> Standing:
-        spent = book.spent(limit.scope, name, period_start(limit.period, now, self._zone))
-        reserved = book.held(limit.scope, name, now)
-        resets = datetime.fromtimestamp(period_start(limit.period, now, self._zone, after=1), self._zone).astimezone(
-            self._zone
-        )
-        return Standing(limit, name, dollars(spent), dollars(reserved), resets)
+    def _used(self, book: Book, limit: LimitKey, name: str, now: float) -> int:
+        scope, _, period = limit
+        return book.spent(scope, name, self._window(period, now)[0]) + book.held(scope, name, now)
+
+    def _standing(self, book: Book, limit: LimitKey, most: int, name: str, now: float) -> Standing:
+        scope, _, period = limit
+        start, end = self._window(period, now)
+        spent, held = book.spent(scope, name, start), book.held(scope, name, now)
+        resets = datetime.fromtimestamp(end, self._zone).astimezone(self._zone)
+        return Standing(_limit(limit, most), name, dollars(spent), dollars(held), resets)
+
+    def _window(self, period: Period, now: float) -> tuple[float, float]:
+        """When the period that holds `now` began, and when the next one does."""
+        window = self._windows.get(period)
+        if window is None or not window[0] <= now < window[1]:
+            start = period_start(period, now, self._zone)
+            window = self._windows[period] = (start, period_start(period, now, self._zone, after=1))
+        return window
 
     pressure = off_loop(_pressure)
     status = off_loop(_status)
@@ -362,6 +370,11 @@ class Budget:
     policy = off_loop(_get_policy)
     set_policy = off_loop(_set_policy)
     report = off_loop(_report)
+
+
+def _limit(limit: LimitKey, most: int) -> BudgetLimit:
+    scope, name, period = limit
+    return BudgetLimit(period, dollars(most), scope, name)
 
 
 async def _to_the_end(step: Callable[[], T]) -> T:

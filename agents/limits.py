@@ -83,7 +83,7 @@ def period_start(period: Period, now: float, zone: tzinfo | None, *, after: int 
     :param zone: Where midnight is looked for; `None` for the local time.
     :param after: So many periods later.
     """
-    day = datetime.fromtimestamp(now, zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    day = datetime.fromtimestamp(now // 1, zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if period == "daily":
         day += timedelta(days=after)
     elif period == "weekly":
@@ -118,7 +118,7 @@ def one_of(kind: str, value: T, known: Sequence[str]) -> T:
     return value
 
 
-def share_of(used: Decimal, amount: Decimal) -> float:
+def share_of(used: Decimal | int, amount: Decimal | int) -> float:
     """The part of `amount` that is used; of nothing, all is."""
     return float(used / amount) if amount else 1.0
 

@@ -43,7 +43,10 @@ LimitKey = tuple[Scope, str, Period]
 Dimension = Literal["user", "component", "task", "provider", "model", "streamed", "cached", "outcome", "day"]
 
 MOST_SUMS = 10_000
-"""Sums remembered at a time; more are for many thousand users, and then begun anew."""
+"""Whose sums are remembered at a time: more are for many thousand users, and then begun anew."""
+
+MOST_TIMES = 8
+"""Beginnings of periods remembered for each: more are old ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,32 +114,47 @@ class Ledger:
 
 
 class _Sums:
-    """What was spent in a period up to a row: only the rows after it need adding, however long the period.
+    """What was spent since some times, up to the row `_last`: only the rows after it need adding, however long the periods.
 
     Rows are only ever added, and their ids only grow.
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str, float], tuple[int, int]] = {}
+        self._known: dict[tuple[str, str], dict[float, int]] = {}  # (scope, name) → since → sum
+        self._last = 0
         self._lock = threading.Lock()
 
     def spent(self, connection: sqlite3.Connection, scope: Scope, name: str, since: float) -> int:
         """The sum of the costs known, since a time."""
-        theirs = "" if scope == "global" else f"AND {scope} = :name"
-        key = (scope, name, since)
         with self._lock:
-            last, total = self._known.get(key, (0, 0))
-            # `+` keeps SQLite from the other index.
-            when = "id > :last AND +at >= :since" if last else "at >= :since"
-            added, newest = connection.execute(
-                f"SELECT coalesce(sum(cost), 0), (SELECT max(id) FROM usage) FROM usage WHERE {when} {theirs}",  # noqa: S608 - constants
-                {"name": name, "last": last, "since": since},
+            self._catch_up(connection)
+            sums = self._known.get((scope, name), {})
+            if since in sums:
+                return sums[since]
+            theirs = "" if scope == "global" else f"AND {scope} = :name"
+            total, newest = connection.execute(
+                f"SELECT coalesce(sum(cost), 0), (SELECT max(id) FROM usage) FROM usage WHERE at >= :since {theirs}",  # noqa: S608 - constants
+                {"name": name, "since": since},
             ).fetchone()
-            if len(self._known) >= MOST_SUMS:
-                self._known.clear()
-            if (newest or 0) >= last:  # a reader may be behind the writer
-                self._known[key] = (newest or 0, total + added)
-        return int(total + added)
+            if (
+                newest or 0
+            ) == self._last:  # else this reader is behind another, and its sum would miss what that one has added
+                if len(self._known) >= MOST_SUMS or len(sums) >= MOST_TIMES:
+                    self._known.clear()
+                self._known.setdefault((scope, name), {})[since] = total
+            return int(total)
+
+    def _catch_up(self, connection: sqlite3.Connection) -> None:
+        if not self._known:
+            newest = connection.execute("SELECT max(id) FROM usage").fetchone()[0]
+            self._last = max(self._last, newest or 0)
+            return
+        rows = "SELECT id, at, coalesce(cost, 0), user, component, provider FROM usage WHERE id > ? ORDER BY id"
+        for number, at, cost, user, component, provider in connection.execute(rows, (self._last,)):
+            self._last = number
+            for whose in (("global", ""), ("user", user), ("component", component), ("provider", provider)):
+                if sums := self._known.get(whose):
+                    self._known[whose] = {since: total + cost * (at >= since) for since, total in sums.items()}
 
 
 class Book:
@@ -145,6 +163,7 @@ class Book:
     def __init__(self, connection: sqlite3.Connection, sums: _Sums) -> None:
         self._connection = connection
         self._sums = sums
+        self._held: dict[tuple[str, str], int] = {}
 
     def spent(self, scope: Scope, name: str, since: float) -> int:
         """What calls have cost since a time, in `1/PICO` dollars."""
@@ -152,14 +171,17 @@ class Book:
 
     def held(self, scope: Scope, name: str, now: float) -> int:
         """What running calls may cost, in `1/PICO` dollars."""
-        theirs = "" if scope == "global" else f"AND {scope} = :name"
-        query = f"SELECT coalesce(sum(amount), 0) FROM reservations WHERE expires > :now {theirs}"  # noqa: S608 - constants
-        return int(self._connection.execute(query, {"name": name, "now": now}).fetchone()[0])
+        if (held := self._held.get((scope, name))) is None:  # asked for every period
+            theirs = "" if scope == "global" else f"AND {scope} = :name"
+            query = f"SELECT coalesce(sum(amount), 0) FROM reservations WHERE expires > :now {theirs}"  # noqa: S608 - constants
+            held = self._held[scope, name] = self._connection.execute(query, {"name": name, "now": now}).fetchone()[0]
+        return held
 
     def hold(
         self, number: str, amount: int, *, user: str, component: str, provider: str, now: float, expires: float
     ) -> None:
         """Set an amount aside; those whose time is over go, as their process has."""
+        self._held.clear()
         self._connection.execute("DELETE FROM reservations WHERE expires <= ?", (now,))
         self._connection.execute(
             "INSERT INTO reservations (id, expires, user, component, provider, amount) VALUES (?, ?, ?, ?, ?, ?)",
@@ -168,6 +190,7 @@ class Book:
 
     def drop(self, number: str) -> None:
         """Give back what was set aside."""
+        self._held.clear()
         self._connection.execute("DELETE FROM reservations WHERE id = ?", (number,))
 
     def record(self, usage: Usage, at: float) -> None:
@@ -194,7 +217,7 @@ class Book:
         if unknown := [name for name in (*by, *only) if name not in DIMENSIONS]:
             raise InputError(f"Usage is not kept by {unknown[0]!r}.", f"Use some of: {', '.join(DIMENSIONS)}.")
         self._connection.create_function(
-            "day_of", 1, lambda at: datetime.fromtimestamp(at, zone).date().isoformat(), deterministic=True
+            "day_of", 1, lambda at: datetime.fromtimestamp(at // 1, zone).date().isoformat(), deterministic=True
         )
         column: dict[str, str] = {name: name for name in DIMENSIONS} | {
             "day": "day_of(at)",
