@@ -91,6 +91,15 @@ def test_only_a_fence_around_the_whole_is_taken_off(text: str, inside: str | Non
     assert unfenced(text) == (text if inside is None else inside)
 
 
+@pytest.mark.parametrize(
+    "text", ["```\n" + "\n" * 300_000 + "x", "```\n" * 60_000, "```" + " " * 300_000, "```a\n" + "``` " * 60_000]
+)
+def test_a_wall_of_fences_takes_no_age(text: str) -> None:
+    began = time.process_time()
+    unfenced(text)
+    assert time.process_time() - began < 1
+
+
 def test_token_counts_that_are_not_said_are_not_there() -> None:
     assert usage(3, 4) == {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
     assert usage(3, None, cached_tokens=2, reasoning_tokens=None)["completion_tokens"] == 0

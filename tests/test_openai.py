@@ -24,7 +24,7 @@ from racto.knowledge.vocabulary import (
 )
 
 from tests import dialects
-from tests.dialects.openai import OpenAI
+from tests.dialects.openai import OpenAI, event
 from tests.dialects.openai_compatible import VLLM, Mistral, OpenRouter
 from tests.dialects.openai_responses import OpenAIResponses
 
@@ -175,6 +175,25 @@ def test_fewer_dimensions_are_asked_for_and_extra_is_passed_on() -> None:
             assert len(response.vectors[0].vector) == 2
             assert dialect.received[-1].body["user"] == "me"
             assert response.usage == {"prompt_tokens": 1, "completion_tokens": 0, "total_tokens": 1}
+
+    run(test)
+
+
+def test_the_first_of_several_answers_is_the_answer() -> None:
+    class Two(OpenAI):
+        async def respond(self, scenario: str, body: dict[str, Any], line: Any) -> None:
+            await line.start()
+            for text, finish in (("one ", None), ("more", "stop")):
+                for index in (0, 1):
+                    await line.send(
+                        event({"choices": [{"index": index, "delta": {"content": text}, "finish_reason": finish}]})
+                    )
+            await line.end()
+
+    async def test() -> None:
+        async with reached(Two()) as provider:
+            *_, last = [chunk async for chunk in provider.stream(request(extra={"n": 2}))]
+            assert last.accumulated_text == "one more"
 
     run(test)
 

@@ -49,7 +49,7 @@ KEY = "sk-canary-0123456789abcdef"
 @pytest.mark.parametrize(
     ("status", "message"),
     [
-        (400, "the request exceeds the available context size, try increasing it"),
+        (500, "the request exceeds the available context size, try increasing it"),
         (
             422,
             "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens",
@@ -65,6 +65,7 @@ KEY = "sk-canary-0123456789abcdef"
 def test_an_overflow_is_known_in_each_servers_own_words(status: int, message: str) -> None:
     error = api_error(status, {"error": message}, provider="x", dialect=openai_compatible.DIALECT)
     assert type(error) is ContextLengthError
+    assert not error.transient
 
 
 @pytest.mark.parametrize(

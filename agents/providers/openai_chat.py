@@ -178,7 +178,9 @@ def feed(event: dict[str, Any], whole: Accumulator) -> Iterator[StreamChunk]:
     """The chunks of one event; usage may come in any, also in one without choices."""
     whole.model = event.get("model") or whole.model
     whole.usage = counts(event.get("usage")) or whole.usage
-    for choice in (event.get("choices") or [])[:1]:
+    for choice in event.get("choices") or []:
+        if choice.get("index"):
+            continue  # the second of several answers, which nobody here asked for
         delta = choice.get("delta") or {}
         refusal = delta.get("refusal") or ""
         if refusal and REFUSED not in whole.warnings:

@@ -24,8 +24,10 @@ DIALECT = Dialect(
         re.IGNORECASE,
     ),
     unsupported=re.compile(
-        r"(?:unsupported|unrecognized|unknown|extra_forbidden|unexpected)[ _](?:parameter|value|field|argument|request argument)[\w ]*:? *['\"`]?(?P<name>[\w.]+)"
-        r"|['\"`](?P<which>[\w.]+)['\"`] is not supported",
+        r"(?:unsupported|unrecognized|unknown|unexpected)[ _](?:parameter|value|field|argument|request argument)"
+        r"[\w ]*:? *['\"`]?(?P<named>[\w.]+)"
+        r"|['\"`](?P<quoted>[\w.]+)['\"`] is not supported"
+        r"|extra_forbidden\W+loc\W+body\W+(?P<place>\w+)",  # as pydantic says it, in vLLM and Mistral
         re.IGNORECASE,
     ),
     exhausted=re.compile(r"insufficient_quota|insufficient credits|quota exceeded", re.IGNORECASE),

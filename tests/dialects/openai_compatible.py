@@ -128,6 +128,25 @@ class Mistral(_Copy):
                 "code": "3051",
             },
         ),
+        "unsupported-parameter": (
+            422,
+            {
+                "object": "error",
+                "message": {
+                    "detail": [
+                        {
+                            "type": "extra_forbidden",
+                            "loc": ["body", "temperature"],
+                            "msg": "Extra inputs are not permitted",
+                            "input": 0.7,
+                        }
+                    ]
+                },
+                "type": "invalid_request_error",
+                "param": None,
+                "code": None,
+            },
+        ),
     }
 
     def options(self, base: str) -> dict[str, Any]:
