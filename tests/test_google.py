@@ -21,6 +21,7 @@ from racto.knowledge.errors import (
     RactoGatewayAuthError,
     UnsupportedParameterError,
 )
+from racto.knowledge.files import RactoFile
 from racto.knowledge.vocabulary import (
     EmbeddingConfig,
     FinishReason,
@@ -287,6 +288,7 @@ _MESSAGES = st.lists(
         content=st.sampled_from(["", "words"]),
         tool_calls=_CALLS,
         tool_call_id=st.sampled_from(["t1", "call_1"]),
+        attachments=st.sampled_from([[], [RactoFile(b"", "text/plain")], [RactoFile(b"x", "text/plain")]]),
     ),
     max_size=6,
 )
@@ -297,6 +299,7 @@ _MESSAGES = st.lists(
 def test_every_turn_has_parts_and_every_result_the_name_of_its_call(messages: list[Message], model: str) -> None:
     contents = body_of(model=model, messages=messages)["contents"]
     assert all(turn["parts"] and turn["role"] in ("user", "model") for turn in contents)
+    assert all(part.get("text") != "" for turn in contents for part in turn["parts"])
     first = ["functionResponse" in turn["parts"][0] for turn in contents]
     assert (True, True) not in pairwise(first), "results stand together"
     names: dict[str, str] = {}

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractContextManager, aclosing, suppress
 from typing import Any, Protocol, cast
 
-from ...knowledge.errors import MalformedResponseError, RactoGatewayAuthError
+from ...knowledge.errors import MalformedResponseError, RactoGatewayAPIError, RactoGatewayAuthError
 from ...knowledge.vocabulary import ChatRequest, FinishReason, LLMResponse, StreamChunk
 from .answers import Accumulator
 from .wire import Body, Dialect, api_error, events, guarded, paced, request_id
@@ -86,7 +86,7 @@ class Exchange:
 
     def refuse(
         self, status: int | None, body: Any, headers: Mapping[str, str], model: str = "", wait: float | None = None
-    ) -> Exception:
+    ) -> RactoGatewayAPIError:
         """`wire.api_error` for this endpoint.
 
         :param wait: Seconds to wait before another try, where the body says it.

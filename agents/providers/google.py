@@ -9,15 +9,8 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
 from ...knowledge.errors import MalformedResponseError, ModelNotAvailableError, UnsupportedParameterError
-from ...knowledge.vocabulary import (
-    ChatRequest,
-    EmbeddingConfig,
-    EmbeddingResponse,
-    EmbeddingVector,
-    LLMResponse,
-    StreamChunk,
-)
-from .answers import usage
+from ...knowledge.vocabulary import ChatRequest, EmbeddingConfig, EmbeddingResponse, LLMResponse, StreamChunk
+from .embeddings import Embedded, batches, embed
 from .exchange import Exchange, Response
 from .google_contents import PROVIDER, GoogleTurn, body
 from .wire import Dialect, PerLoop, SSEDecoder
@@ -119,26 +112,15 @@ class GoogleProvider:
         wanted = {**config.extra, "model": name}
         if config.dimensions is not None:
             wanted["outputDimensionality"] = config.dimensions
-        vectors: list[EmbeddingVector] = []
-        answers: list[dict[str, Any]] = []
+
+        async def call(texts: list[str]) -> Embedded:
+            requests = [{**wanted, "content": {"parts": [{"text": text}]}} for text in texts]
+            data, _ = await self._exchange.fetch(line.send("POST", path, {"requests": requests}, model), model)
+            counts = data.get("usageMetadata") or {}
+            return Embedded([told["values"] for told in data["embeddings"]], data, counts.get("promptTokenCount"))
+
         with self._exchange.guarded(model):
-            for first in range(0, len(config.texts), _EMBED_BATCH):
-                texts = config.texts[first : first + _EMBED_BATCH]
-                requests = [{**wanted, "content": {"parts": [{"text": text}]}} for text in texts]
-                data, _ = await self._exchange.fetch(line.send("POST", path, {"requests": requests}, model), model)
-                vectors += [
-                    EmbeddingVector(index=first + place, text=text, embedding=told["values"])
-                    for place, (text, told) in enumerate(zip(texts, data["embeddings"], strict=True))
-                ]
-                answers.append(data)
-        counts = [answer.get("usageMetadata") or {} for answer in answers]
-        return EmbeddingResponse(
-            vectors=vectors,
-            model=model,
-            provider=PROVIDER,
-            usage=usage(sum(count.get("promptTokenCount") or 0 for count in counts), 0) if any(counts) else {},
-            raw=answers[0] if len(answers) == 1 else answers,
-        )
+            return await embed(PROVIDER, model, batches(config.texts, _EMBED_BATCH), call)
 
     async def models(self) -> list[dict[str, Any]]:
         """What Google says of its models: limits, what each can do."""

@@ -131,7 +131,7 @@ def _conversation(request: ChatRequest, *, signed: bool) -> tuple[str, list[dict
 def _parts(message: Message, names: Mapping[str, str], signed: bool) -> list[dict[str, Any]]:
     if PROVIDER in message.native:
         return list(message.native[PROVIDER])
-    files = [google_block(file) for file in message.attachments]
+    files = [part for part in map(google_block, message.attachments) if part.get("text") != ""]
     if message.role is MessageRole.TOOL:
         asked = message.tool_call_id or ""
         result = {**_id(asked), "name": names.get(asked, asked), "response": {"output": message.content}}
