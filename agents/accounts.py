@@ -7,11 +7,13 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ..knowledge.errors import RactoError
 from ..knowledge.ledger import Usage
 from ..knowledge.vocabulary import ChatRequest, EmbeddingConfig, EmbeddingResponse, LLMResponse
 from . import prices
@@ -20,6 +22,7 @@ from .routing import Endpoint
 
 if TYPE_CHECKING:
     from .budget import Budget, Reservation
+    from .telemetry import Observation, Telemetry
 
 _PRICES = "genai_prices.data_snapshot"
 PICTURE_TOKENS = 4_000
@@ -37,16 +40,29 @@ class Account:
     begun: float
     prompt_tokens: int
     reservation: Reservation | None = None
+    span: AbstractContextManager[Observation] | None = None
+    seen: Observation | None = None
+
+    def streaming(self) -> None:
+        """The first words are there."""
+        if self.seen is not None:
+            self.seen.streaming()
 
 
 class Accounts:
-    """Opens and closes accounts; without a budget they only work out costs.
+    """Opens and closes accounts, and tells of them; without a budget they only work out costs.
 
     :param clock: Seconds that only go up, for durations.
     """
 
-    def __init__(self, budget: Budget | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        budget: Budget | None,
+        telemetry: Telemetry | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._budget = budget
+        self._telemetry = telemetry
         self._clock = clock
 
     async def pressing(self, call: Call) -> bool:
@@ -61,14 +77,22 @@ class Accounts:
         :raises UnknownPriceError: a limit is enforced and the price is not known.
         """
         account = Account(call, endpoint, self._clock(), 0)
-        if self._budget is None:
-            return account
+        if self._budget is not None:
+            await self._reserve(self._budget, account, request)
+        if self._telemetry is not None:
+            asked = request if isinstance(request, ChatRequest) else None
+            account.span = self._telemetry.span(call.operation, endpoint.provider.name, endpoint.model, asked)
+            account.seen = account.span.__enter__()
+        return account
+
+    async def _reserve(self, budget: Budget, account: Account, request: ChatRequest | EmbeddingConfig) -> None:
+        call, endpoint = account.call, account.endpoint
         account.prompt_tokens = most_tokens(request)
         estimate: Decimal | None = Decimal(0)
         if not endpoint.provider.local:
             await self.ready()
             estimate = price_of(endpoint, account.prompt_tokens, most_written(request))
-        account.reservation = await self._budget.reserve(
+        account.reservation = await budget.reserve(
             estimate,
             user=call.user,
             component=call.component,
@@ -79,19 +103,22 @@ class Accounts:
         )
         # Retries and repairs meet the same limit again: it is told once.
         call.warnings += [warning for warning in account.reservation.warnings if warning not in call.warnings]
-        return account
 
     async def settle(self, account: Account, response: LLMResponse | EmbeddingResponse) -> None:
         """Write down what an answer took, and put its cost into it."""
         response.cost = await self.cost(account.endpoint, response.model, response.usage)
+        if account.span is not None and account.seen is not None:
+            account.seen.record(response)
+            account.span.__exit__(None, None, None)
         await self._write(account, response.usage, response.cost, "ok")
 
-    async def fail(self, account: Account, outcome: str, partial: str = "") -> None:
+    async def fail(self, account: Account, error: BaseException, partial: str = "") -> None:
         """Write down that there was no whole answer.
 
-        :param outcome: The code of the error.
         :param partial: What came of it: it will be on the bill, and no provider says how much that is, so it is estimated.
         """
+        if account.span is not None:
+            account.span.__exit__(type(error), error, error.__traceback__)
         if self._budget is None:
             return
         usage: dict[str, int] = {}
@@ -100,7 +127,7 @@ class Accounts:
             prompt, completion = account.prompt_tokens // 4, -(-len(partial.encode()) // 4)
             usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
             cost = await self.cost(account.endpoint, account.endpoint.model, usage)
-        await self._write(account, usage, cost, outcome)
+        await self._write(account, usage, cost, code_of(error))
 
     async def recalled(self, call: Call, response: LLMResponse) -> None:
         """Write down an answer of a cache: nobody was asked, nothing was spent."""
@@ -145,6 +172,13 @@ class Accounts:
                 outcome=outcome,
                 duration=self._clock() - account.begun,
             )
+
+
+def code_of(error: BaseException) -> str:
+    """The code of an error in the books; somebody who left is `cancelled`."""
+    if isinstance(error, RactoError):
+        return error.code
+    return "internal" if isinstance(error, Exception) else "cancelled"
 
 
 def price_of(endpoint: Endpoint, prompt_tokens: int, max_tokens: int) -> Decimal | None:

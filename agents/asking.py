@@ -9,7 +9,7 @@ from functools import partial
 
 from pydantic import BaseModel
 
-from ..knowledge.errors import MalformedResponseError, RactoError
+from ..knowledge.errors import MalformedResponseError
 from ..knowledge.vocabulary import ChatConfig, ChatRequest, LLMResponse, StreamChunk
 from . import structured
 from .accounts import Account, Accounts
@@ -67,8 +67,9 @@ class Asker:
         try:
             first, rest = await self._dispatcher.send(question, endpoint, request, partial(self._begin, endpoint))
         except BaseException as error:
-            await self._accounts.fail(account, code_of(error))
+            await self._accounts.fail(account, error)
             raise
+        account.streaming()
         return Opened(endpoint, request, account, first, rest)
 
     async def chunks(self, question: Question, opened: Opened) -> AsyncGenerator[StreamChunk, None]:
@@ -88,7 +89,7 @@ class Asker:
                 if not settled:
                     # A reader that leaves ends here too: what it has read will be on the bill.
                     told = chunk.accumulated_thinking + chunk.accumulated_text
-                    await self._accounts.fail(opened.account, code_of(error), told)
+                    await self._accounts.fail(opened.account, error, told)
                 raise
 
     async def _ask(self, question: Question, endpoint: Endpoint, request: ChatRequest) -> LLMResponse:
@@ -96,7 +97,7 @@ class Asker:
         try:
             response = await self._dispatcher.send(question, endpoint, request, endpoint.provider.chat)
         except BaseException as error:
-            await self._accounts.fail(account, code_of(error))
+            await self._accounts.fail(account, error)
             raise
         await self._accounts.settle(account, response)
         return response
@@ -167,13 +168,6 @@ def _response(opened: Opened, chunk: StreamChunk) -> LLMResponse:
     if chunk.response is None:
         raise MalformedResponseError(f"The stream of {opened.endpoint} has no answer.", "Try again.")
     return chunk.response
-
-
-def code_of(error: BaseException) -> str:
-    """The code of an error in the books; somebody who left is `cancelled`."""
-    if isinstance(error, RactoError):
-        return error.code
-    return "internal" if isinstance(error, Exception) else "cancelled"
 
 
 def _finished(question: Question, endpoint: Endpoint, response: LLMResponse) -> LLMResponse:

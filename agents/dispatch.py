@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..knowledge.errors import (
     CircuitOpenError,
@@ -20,6 +20,9 @@ from .requests import given, in_words, without
 from .retry import Retrier
 from .routes import Routes
 from .routing import Endpoint
+
+if TYPE_CHECKING:
+    from .telemetry import Telemetry
 
 T = TypeVar("T")
 
@@ -50,6 +53,7 @@ class Dispatcher:
 
     :param policy: What to do with a parameter a model does not take.
     :param discovery: Where refusals are remembered; `None` remembers nothing.
+    :param telemetry: Is told of retries.
 
     """
 
@@ -60,11 +64,13 @@ class Dispatcher:
         *,
         policy: Policy = "warn",
         discovery: ParameterDiscoveryCache | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.routes = routes
         self.retrier = retrier
         self._policy = policy
         self._discovery = discovery
+        self._telemetry = telemetry
 
     async def through(
         self, call: Call, endpoints: Sequence[Endpoint], attempt: Callable[[Endpoint], Awaitable[T]]
@@ -134,6 +140,8 @@ class Dispatcher:
             if error.transient and not isinstance(error, RateLimitedError):
                 breaker.failed()
             if wait is not None:
+                if self._telemetry is not None:
+                    self._telemetry.retried(endpoint.provider.name, endpoint.model, error.code)
                 call.why.append(f"{endpoint}: {error.code}, again after {wait:.2g} s")
 
         return await self.retrier.run(observed, until=call.until, failed=failed)

@@ -25,7 +25,7 @@ from ..knowledge.vocabulary import (
     StreamChunk,
 )
 from .accounts import Accounts, most_tokens, most_written, price_of
-from .asking import Asker, Question, code_of
+from .asking import Asker, Question
 from .discovery import ParameterDiscoveryCache, Policy
 from .dispatch import Call, Dispatcher
 from .providers import Provider
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .budget import Budget
     from .caches import ExactMatchCache
     from .semantic_cache import SemanticCache
+    from .telemetry import Telemetry
     from .truncation import TokenTruncator
 
 
@@ -55,6 +56,7 @@ class ModelGateway:
     :param exact_cache: Answers what was asked before.
     :param semantic_cache: Answers what was meant before.
     :param budget: Limits what is spent, and writes down what was.
+    :param telemetry: Is told of every call, retry and look into a cache.
     :param router: Chooses the model of endpoints whose model is `auto`.
     :param tasks: Chooses by the task and component of a call.
     :param routing: What decides between endpoints that could all answer.
@@ -76,6 +78,7 @@ class ModelGateway:
         exact_cache: ExactMatchCache | None = None,
         semantic_cache: SemanticCache | None = None,
         budget: Budget | None = None,
+        telemetry: Telemetry | None = None,
         router: CostAwareRouter | None = None,
         tasks: TaskRouter | None = None,
         routing: RoutingConfig | None = None,
@@ -88,7 +91,7 @@ class ModelGateway:
         self._retrier = retry if isinstance(retry, Retrier) else Retrier(retry)
         self._truncator = truncator
         cached = exact_cache is not None or semantic_cache is not None
-        self._recall = Recall(exact_cache, semantic_cache) if cached else None
+        self._recall = Recall(exact_cache, semantic_cache, telemetry) if cached else None
         self._chain = ", ".join(map(str, chain))
         self.routes = Routes(
             chain,
@@ -99,8 +102,10 @@ class ModelGateway:
             config=routing,
             breaker=self._retrier.breaker,
         )
-        self._accounts = Accounts(budget, self._retrier.clock)
-        self._dispatcher = Dispatcher(self.routes, self._retrier, policy=policy, discovery=discovery)
+        self._accounts = Accounts(budget, telemetry, self._retrier.clock)
+        self._dispatcher = Dispatcher(
+            self.routes, self._retrier, policy=policy, discovery=discovery, telemetry=telemetry
+        )
         self._asker = Asker(self._dispatcher, self._accounts, stream_buffer)
 
     async def chat(
@@ -177,7 +182,7 @@ class ModelGateway:
                 ask = partial(endpoint.provider.embed, config, endpoint.model)
                 response = await self._dispatcher.retried(call, endpoint, ask)
             except BaseException as error:
-                await self._accounts.fail(account, code_of(error))
+                await self._accounts.fail(account, error)
                 raise
             await self._accounts.settle(account, response)
             return response
@@ -214,7 +219,7 @@ class ModelGateway:
             except ResponseModelValidationError:
                 raise
             except RactoGatewayError as error:
-                if not (left and error.transient and self._retrier.clock() < question.until):
+                if not left or self._retrier.clock() >= question.until:
                     raise _interrupted(error, text) from error
                 question.warnings.append(f"The stream of {opened.endpoint} broke ({error.code}) and began anew.")
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .budget import Budget
     from .caches import ExactMatchCache
     from .semantic_cache import SemanticCache
+    from .telemetry import Telemetry
     from .toolbox import ToolRegistry
     from .truncation import TokenTruncator
 
@@ -34,6 +35,8 @@ class Stages(TypedDict, total=False):
     """Answers what was meant before."""
     budget: Budget | None
     """Limits what is spent, and writes down what was."""
+    telemetry: Telemetry | None
+    """Is told of every call, retry and look into a cache."""
     router: CostAwareRouter | None
     """Chooses the model when it is `auto`."""
     truncator: TokenTruncator | None

@@ -11,6 +11,7 @@ from ..knowledge.vocabulary import ChatRequest, LLMResponse, StreamChunk, Stream
 if TYPE_CHECKING:
     from .caches import ExactMatchCache, Flights
     from .semantic_cache import SemanticCache
+    from .telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,12 @@ class Asked:
 class Recall:
     """An exact and a semantic cache, either of which may be absent."""
 
-    def __init__(self, exact: ExactMatchCache | None, semantic: SemanticCache | None) -> None:
+    def __init__(
+        self, exact: ExactMatchCache | None, semantic: SemanticCache | None, telemetry: Telemetry | None = None
+    ) -> None:
         self._exact = exact
         self._semantic = semantic
+        self._telemetry = telemetry
 
     def asked(self, request: ChatRequest, *, provider: str, scope: str) -> Asked:
         """`request` as the caches know it; `provider` and `scope` tell apart who answers."""
@@ -47,9 +51,15 @@ class Recall:
 
     async def find(self, asked: Asked) -> LLMResponse | None:
         """The answer that is kept, if one is."""
-        found = await self._exact.lookup(asked.key) if self._exact else None
+        found = None
+        if self._exact:
+            found = await self._exact.lookup(asked.key)
+            if self._telemetry:
+                self._telemetry.looked_up("exact", found is not None)
         if found is None and self._semantic and asked.meaning:
             found = await self._semantic.lookup(*asked.meaning)
+            if self._telemetry:
+                self._telemetry.looked_up("semantic", found is not None)
         return found
 
     async def keep(self, asked: Asked, response: LLMResponse) -> None:
