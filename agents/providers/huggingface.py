@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from ...knowledge.errors import MalformedResponseError, UnsupportedParameterError
+from ...knowledge.errors import MalformedResponseError, RactoGatewayAPIError, UnsupportedParameterError
 from ...knowledge.vocabulary import EmbeddingConfig, EmbeddingResponse
 from . import openai_chat, openai_compatible
 from .embeddings import Embedded, batches, embed
@@ -90,7 +90,7 @@ class _FeatureExtraction(HTTPExchange):
 
     def refuse(
         self, status: int | None, body: Any, headers: Mapping[str, str], model: str = "", wait: float | None = None
-    ) -> Exception:
+    ) -> RactoGatewayAPIError:
         """As `Exchange.refuse`; a model that is being loaded says how long that takes."""
         found = re.search(rb'"estimated_time":\s*([\d.]+)', body) if isinstance(body, bytes) else None
         return super().refuse(status, body, headers, model, float(found[1]) if found else wait)

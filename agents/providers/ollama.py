@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...knowledge.errors import ConfigError, ConnectionLostError, ModelNotAvailableError, RactoGatewayError
+from ...knowledge.errors import (
+    ConfigError,
+    ConnectionLostError,
+    ModelNotAvailableError,
+    RactoGatewayAPIError,
+    RactoGatewayError,
+)
 from ...knowledge.vocabulary import (
     ChatRequest,
     EmbeddingConfig,
@@ -107,7 +113,7 @@ class _OllamaExchange(HTTPExchange):
 
     def refuse(
         self, status: int | None, body: Any, headers: Mapping[str, str], model: str = "", wait: float | None = None
-    ) -> Exception:
+    ) -> RactoGatewayAPIError:
         """As `Exchange.refuse`; an error within an answer has no status, so it is read from the words."""
         if isinstance(body, bytes | str):
             body = _parsed(body)
