@@ -36,7 +36,7 @@ class DescribesModels(Protocol):
 
 
 class ModelRegistry:
-    """The three layers. Safe from any thread.
+    """What is known of every model, in three layers. Safe from any thread.
 
     :param remote: The text of a fetched registry, as `remote_registry.cached` gives it; `None` for none.
     :param providers: Who can be asked, in the order they are asked.

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         OpenAIDeveloperKit,
         OpenAILLMKit,
     )
+    from racto.agents.model_metadata import ModelMetadata
+    from racto.agents.models import ModelRegistry
     from racto.agents.offers import (
         PromptArgument,
         PromptEntry,
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
     )
     from racto.agents.routing import CostAwareRouter, Endpoint, RoutingConfig, RoutingTier, TaskRoute, TaskRouter
     from racto.agents.toolbox import ParamSchema, Tool, ToolRegistry, ToolSchema, tool
+    from racto.agents.truncation import TokenTruncator, TruncationConfig
     from racto.knowledge.catalogue import PageEntry
+    from racto.knowledge.contexts import ContextStore
     from racto.knowledge.database import Database
     from racto.knowledge.documents import Document
     from racto.knowledge.errors import (
@@ -81,6 +85,7 @@ if TYPE_CHECKING:
     from racto.knowledge.prompts import RactoPrompt
     from racto.knowledge.readers import BaseReader, FileReaderRegistry
     from racto.knowledge.roots import Roots
+    from racto.knowledge.templates import TemplateStore
     from racto.knowledge.vocabulary import (
         ChatConfig,
         EmbeddingConfig,
@@ -114,6 +119,8 @@ _HOMES = {
         "OpenAIDeveloperKit",
         "OpenAILLMKit",
     ),
+    "agents.model_metadata": ("ModelMetadata",),
+    "agents.models": ("ModelRegistry",),
     "agents.offers": (
         "PromptArgument",
         "PromptEntry",
@@ -125,7 +132,9 @@ _HOMES = {
     ),
     "agents.routing": ("CostAwareRouter", "Endpoint", "RoutingConfig", "RoutingTier", "TaskRoute", "TaskRouter"),
     "agents.toolbox": ("ParamSchema", "Tool", "ToolRegistry", "ToolSchema", "tool"),
+    "agents.truncation": ("TokenTruncator", "TruncationConfig"),
     "knowledge.catalogue": ("PageEntry",),
+    "knowledge.contexts": ("ContextStore",),
     "knowledge.database": ("Database",),
     "knowledge.documents": ("Document",),
     "knowledge.errors": (
@@ -170,6 +179,7 @@ _HOMES = {
     "knowledge.prompts": ("RactoPrompt",),
     "knowledge.readers": ("BaseReader", "FileReaderRegistry"),
     "knowledge.roots": ("Roots",),
+    "knowledge.templates": ("TemplateStore",),
     "knowledge.vocabulary": (
         "ChatConfig",
         "EmbeddingConfig",
@@ -208,6 +218,7 @@ __all__ = [
     "ConnectionLostError",
     "Content",
     "ContextLengthError",
+    "ContextStore",
     "CorruptError",
     "CostAwareRouter",
     "Database",
@@ -236,7 +247,9 @@ __all__ = [
     "Message",
     "MessageRole",
     "ModelGateway",
+    "ModelMetadata",
     "ModelNotAvailableError",
+    "ModelRegistry",
     "NoTextError",
     "OllamaDeveloperKit",
     "OpenAIDeveloperKit",
@@ -276,9 +289,11 @@ __all__ = [
     "StreamInterruptedError",
     "TaskRoute",
     "TaskRouter",
+    "TemplateStore",
     "Text",
     "TextCleaner",
     "TimeLimitError",
+    "TokenTruncator",
     "Tool",
     "ToolCallResult",
     "ToolContext",
@@ -286,6 +301,7 @@ __all__ = [
     "ToolRegistry",
     "ToolSchema",
     "Toolset",
+    "TruncationConfig",
     "UnknownNameError",
     "UnknownPriceError",
     "UnsupportedError",
