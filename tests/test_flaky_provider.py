@@ -104,7 +104,8 @@ def test_nearly_every_call_is_answered_and_the_books_agree_with_the_server(
             f"\nflaky provider: {answered:,} of {CALLS:,} calls answered "
             f"({sum(server.failed.values()):,} failures of {len(server.failed)} kinds, {server.answers:,} answers given)"
         )
-    assert answered >= CALLS * 0.999
+    # Four models may refuse one call in turn, for good: that happens in about one of twenty thousand.
+    assert CALLS - answered <= max(1, CALLS // 1_000)
     assert set(server.failed) == {*ANYWHERE, *IN_ANSWERS, *IN_STREAMS}, "every way to fail was met"
 
 
