@@ -20,6 +20,7 @@ from racto.knowledge.errors import (
     ContextLengthError,
     InputError,
     ModelNotAvailableError,
+    OverloadedError,
     UnsupportedParameterError,
 )
 from racto.knowledge.files import RactoFile
@@ -154,8 +155,9 @@ def test_a_conversation_that_does_not_fit_is_refused_not_cut() -> None:
     async def examine(server: Ollama, provider: OllamaProvider) -> None:
         await provider.chat(request())
         assert server.received[-1].body["truncate"] is False
-        with pytest.raises(ContextLengthError, match="8889 tokens"):
+        with pytest.raises(ContextLengthError, match="8889 tokens") as caught:
             await provider.chat(request("overflow"))
+        assert "{" not in str(caught.value), "what the runner said is not shown as the JSON it was wrapped in"
 
     over_the_wire(examine)
 
@@ -370,6 +372,16 @@ def test_a_window_the_memory_cannot_hold_is_an_error_that_does_not_spoil_the_nex
             assert [chunk async for chunk in provider.stream(request(text="x" * 100_000))]
         await provider.chat(request())
         assert window(server) == 4096
+
+    over_the_wire(examine)
+
+
+def test_a_busy_server_is_overloaded_also_when_it_says_so_within_an_answer() -> None:
+    async def examine(_: Ollama, provider: OllamaProvider) -> None:
+        with pytest.raises(OverloadedError, match="try again"):
+            await provider.chat(request("error-in-200"))
+        with pytest.raises(OverloadedError):
+            assert [chunk async for chunk in provider.stream(request("mid-stream-error"))]
 
     over_the_wire(examine)
 

@@ -126,5 +126,8 @@ def test_a_server_nobody_stopped_ends_with_the_interpreter(program: str) -> None
         "server.start()\n"
         "print(server.port)\n"
     )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / ".dev")}
+    ended = subprocess.run(
+        [sys.executable, "-c", script], env=here, capture_output=True, text=True, check=True, timeout=60
+    )
     assert not listens(int(ended.stdout))
