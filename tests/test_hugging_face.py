@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,27 +17,12 @@ from racto.knowledge.errors import (
     RactoGatewayAuthError,
     UnsupportedParameterError,
 )
-from racto.knowledge.vocabulary import ChatRequest, EmbeddingConfig, Message, MessageRole
+from racto.knowledge.vocabulary import EmbeddingConfig
 
 from tests import dialects
 from tests.dialects.huggingface import TGI, HuggingFace
 from tests.dialects.voyage import Voyage
-
-HELLO = [Message(role=MessageRole.USER, content="Hello")]
-
-
-def over_the_wire(server: Any, make: Callable[[str], Any], examine: Callable[[Any, Any], Awaitable[None]]) -> None:
-    """Examine a provider and its server."""
-
-    async def run() -> None:
-        async with asyncio.timeout(30), server.running() as base:
-            provider = make(base)
-            try:
-                await examine(server, provider)
-            finally:
-                await provider.aclose()
-
-    asyncio.run(run())
+from tests.over_the_wire import over_the_wire, question
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +37,7 @@ def test_the_inference_api_gets_the_token_of_the_environment(variable: str, monk
     monkeypatch.setenv(variable, "hf_of_the_environment")
 
     async def examine(server: HuggingFace, provider: HuggingFaceProvider) -> None:
-        await provider.chat(ChatRequest("plain", HELLO))
+        await provider.chat(question("plain"))
         await provider.embed(EmbeddingConfig(texts=["a"]), "org/plain")
         paths = [request.path for request in server.received]
         assert paths == ["/v1/chat/completions", "/hf-inference/models/org/plain/pipeline/feature-extraction"]
@@ -69,7 +51,7 @@ def test_a_server_of_ones_own_is_not_told_the_token_and_needs_none(monkeypatch: 
     monkeypatch.setenv("HF_TOKEN", "hf_of_the_environment")
 
     async def examine(server: TGI, provider: HuggingFaceProvider) -> None:
-        assert (await provider.chat(ChatRequest("plain", HELLO))).content == dialects.TEXT
+        assert (await provider.chat(question("plain"))).content == dialects.TEXT
         await provider.embed(EmbeddingConfig(texts=["a"]), "plain")
         assert [request.path for request in server.received] == ["/v1/chat/completions", "/v1/embeddings"]
         assert not any("hf_of" in str(request.headers) for request in server.received)
@@ -86,7 +68,7 @@ def test_a_server_of_ones_own_is_not_told_the_token_and_needs_none(monkeypatch: 
 def test_without_a_token_the_inference_api_is_not_even_asked() -> None:
     async def examine(server: HuggingFace, provider: HuggingFaceProvider) -> None:
         for call in (
-            provider.chat(ChatRequest("plain", HELLO)),
+            provider.chat(question("plain")),
             provider.embed(EmbeddingConfig(texts=["a"]), "plain"),
         ):
             with pytest.raises(RactoGatewayAuthError, match="HF_TOKEN"):
@@ -103,7 +85,7 @@ def _hugging_face(base: str) -> HuggingFaceProvider:
 def test_a_model_nobody_serves_is_not_available() -> None:
     async def examine(_: HuggingFace, provider: HuggingFaceProvider) -> None:
         with pytest.raises(ModelNotAvailableError, match="not supported by any provider"):
-            await provider.chat(ChatRequest("not-served", HELLO))
+            await provider.chat(question("not-served"))
 
     over_the_wire(HuggingFace(), _hugging_face, examine)
 
@@ -169,9 +151,9 @@ def test_voyages_refusals_are_understood() -> None:
         assert caught.value.parameter == "dimensions"
         asked = len(server.received)
         with pytest.raises(ModelNotAvailableError, match="only embeds"):
-            await provider.chat(ChatRequest("voyage-3", HELLO))
+            await provider.chat(question("voyage-3"))
         with pytest.raises(ModelNotAvailableError, match="only embeds"):
-            await anext(provider.stream(ChatRequest("voyage-3", HELLO)))
+            await anext(provider.stream(question("voyage-3")))
         assert await provider.models() == []
         assert len(server.received) == asked
 

@@ -119,7 +119,12 @@ class Ollama(DialectServer):
         else:
             await line.json(_whole(scenario, self.prompt_tokens))
 
-    # What was sent, for the suite to look at.
+    # What was sent, for the suites to look at.
+
+    @property
+    def window(self) -> int:
+        """The window the last question was asked with, in tokens."""
+        return int(self.received[-1].body["options"]["num_ctx"])
 
     def sent_texts(self, request: Received) -> list[tuple[str, str]]:
         """Role and text of every turn."""
