@@ -12,7 +12,7 @@ import re
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence, Set
 from functools import cache
 from itertools import chain, pairwise
 from operator import itemgetter
@@ -238,6 +238,24 @@ def spans(text: str, language: str) -> Iterator[Span]:
                 continue
         for term, start, stop in memo.spans(match[0]):
             yield term, at + start, at + stop
+
+
+def spans_of(wanted: Set[str], text: str, language: str) -> list[Span]:
+    """The spans of these terms alone, several times as fast as picking them out of `spans`."""
+    memo = _memo(language)
+    may_run = not text.isascii()
+    found: list[Span] = []
+    for match in _chunks(text).finditer(text):
+        at, end = match.span()
+        if not (may_run and _RUN_START.match(match[0])):
+            held = memo[match[0]]
+            if wanted.isdisjoint(held):
+                continue
+            if len(held) == 1:
+                found.append((held[0], at, end))
+                continue
+        found += [(term, at + start, at + stop) for term, start, stop in memo.spans(match[0]) if term in wanted]
+    return found
 
 
 def query_terms(text: str, languages: Collection[str]) -> list[str]:
