@@ -80,8 +80,9 @@ _ASCII_CHUNK = re.compile(_word_pattern("[0-9A-Za-z_]", "[A-Za-z]", "", r"\-"))
 def _unicode_chunk() -> re.Pattern[str]:
     """The pattern of a chunk of any text; on ASCII it finds what `_ASCII_CHUNK` finds."""
     word = rf"[^\W{_RUNS}]"
+    letter = rf"[^\W\d_{_RUNS}]"
     more = rf"(?:[{_marks()}{_JOINERS}]+[^\W{_RUNS}]*)*"
-    return re.compile(rf"[{_RUNS}]+|{_word_pattern(word, word, more, '‐‑-')}")
+    return re.compile(rf"[{_RUNS}]+|{_word_pattern(word, letter, more, '‐‑-')}")
 
 
 _RUN_START = re.compile(f"[{_RUNS}]")
@@ -159,7 +160,8 @@ class _Memo(dict[str, tuple[str, ...]]):
         whole = folded.strip("_")
         if found and not _PIECE.fullmatch(whole) and not _PHRASE.fullmatch(whole):
             found.insert(0, (whole[:_MAX_TERM], 0, end))
-        exact = len(text) == end  # else where a part stands in the chunk is not known
+        # Else where a part stands in the chunk is not known.
+        exact = chunk is text or all(len(_normal(character)) == 1 for character in chunk)
         return found if exact else [(term, 0, end) for term, _, _ in found]
 
     def _stem(self, word: str) -> str:
