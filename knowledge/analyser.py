@@ -161,7 +161,7 @@ class _Memo(dict[str, tuple[str, ...]]):
         if found and not _PIECE.fullmatch(whole) and not _PHRASE.fullmatch(whole):
             found.insert(0, (whole[:_MAX_TERM], 0, end))
         # Else where a part stands in the chunk is not known.
-        exact = chunk is text or all(len(_normal(character)) == 1 for character in chunk)
+        exact = chunk is text or (len(text) == end and all(len(_normal(character)) == 1 for character in chunk))
         return found if exact else [(term, 0, end) for term, _, _ in found]
 
     def _stem(self, word: str) -> str:
