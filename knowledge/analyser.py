@@ -12,7 +12,7 @@ import re
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence, Set
 from functools import cache
 from itertools import chain, pairwise
 from operator import itemgetter
@@ -80,8 +80,9 @@ _ASCII_CHUNK = re.compile(_word_pattern("[0-9A-Za-z_]", "[A-Za-z]", "", r"\-"))
 def _unicode_chunk() -> re.Pattern[str]:
     """The pattern of a chunk of any text; on ASCII it finds what `_ASCII_CHUNK` finds."""
     word = rf"[^\W{_RUNS}]"
+    letter = rf"[^\W\d_{_RUNS}]"
     more = rf"(?:[{_marks()}{_JOINERS}]+[^\W{_RUNS}]*)*"
-    return re.compile(rf"[{_RUNS}]+|{_word_pattern(word, word, more, '‐‑-')}")
+    return re.compile(rf"[{_RUNS}]+|{_word_pattern(word, letter, more, '‐‑-')}")
 
 
 _RUN_START = re.compile(f"[{_RUNS}]")
@@ -159,7 +160,8 @@ class _Memo(dict[str, tuple[str, ...]]):
         whole = folded.strip("_")
         if found and not _PIECE.fullmatch(whole) and not _PHRASE.fullmatch(whole):
             found.insert(0, (whole[:_MAX_TERM], 0, end))
-        exact = len(text) == end  # else where a part stands in the chunk is not known
+        # Else where a part stands in the chunk is not known.
+        exact = chunk is text or (len(text) == end and all(len(_normal(character)) == 1 for character in chunk))
         return found if exact else [(term, 0, end) for term, _, _ in found]
 
     def _stem(self, word: str) -> str:
@@ -238,6 +240,24 @@ def spans(text: str, language: str) -> Iterator[Span]:
                 continue
         for term, start, stop in memo.spans(match[0]):
             yield term, at + start, at + stop
+
+
+def spans_of(wanted: Set[str], text: str, language: str) -> list[Span]:
+    """The spans of these terms alone, several times as fast as picking them out of `spans`."""
+    memo = _memo(language)
+    may_run = not text.isascii()
+    found: list[Span] = []
+    for match in _chunks(text).finditer(text):
+        at, end = match.span()
+        if not (may_run and _RUN_START.match(match[0])):
+            held = memo[match[0]]
+            if wanted.isdisjoint(held):
+                continue
+            if len(held) == 1:
+                found.append((held[0], at, end))
+                continue
+        found += [(term, at + start, at + stop) for term, start, stop in memo.spans(match[0]) if term in wanted]
+    return found
 
 
 def query_terms(text: str, languages: Collection[str]) -> list[str]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
-from .analyser import spans, terms
+from .analyser import spans, spans_of, terms
 from .stopwords import STOP_WORDS
 
 SNIPPET_LENGTH = 240
@@ -65,7 +65,7 @@ def snippet(text: str, wanted: set[str], language: str, length: int = SNIPPET_LE
     :param wanted: Index terms, as `Hit.terms` gives them.
     :param length: About how many characters of the page.
     """
-    found = [(start, end, term) for term, start, end in spans(text, language) if term in wanted]
+    found = [(start, end, term) for term, start, end in spans_of(wanted, text, language)]
     start, end = _best_stretch(found, length) if found else (0, 0)
     start, end = _widen(text, start, end, length)
     pieces: list[str] = []

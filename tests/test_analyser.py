@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from racto.knowledge.analyser import detect_language, page_fields, query_terms, spans, terms
+from racto.knowledge.analyser import detect_language, page_fields, query_terms, spans, spans_of, terms
 
 from tests.indexes import judged
 
@@ -25,6 +25,12 @@ def test_spans_are_the_terms_in_the_same_order_with_places_inside_the_text(text:
     assert all(0 <= start < end <= len(text) for _, start, end in found)
     assert [start for _, start, _ in found] == sorted(start for _, start, _ in found)
     assert all(term for term, _, _ in found)
+
+
+@given(text=TEXTS, language=LANGUAGES, take=st.integers(1, 4))
+def test_the_spans_of_some_terms_are_those_of_all_without_the_rest(text: str, language: str, take: int) -> None:
+    wanted = set(terms(text, language)[::take])
+    assert spans_of(wanted, text, language) == [span for span in spans(text, language) if span[0] in wanted]
 
 
 @given(text=TEXTS, language=LANGUAGES)
