@@ -29,6 +29,7 @@
         │   ├── ContextLengthError        context_length       the conversation is longer than the model reads
         │   └── UnsupportedParameterError unsupported_parameter  the model does not take a parameter; has its name
         ├── ResponseModelValidationError  response_model       the answer was never what `response_model` asks
+        ├── BatchError                    batch                a batch job has not ended yet, or ended without its results
         ├── BudgetExceededError           budget_exceeded      the limit for the period is used up
         ├── UnknownPriceError             unknown_price        a budget is enforced and the price is not known
         └── CircuitOpenError              circuit_open         the provider failed too often lately (transient)
@@ -322,6 +323,12 @@ class ResponseModelValidationError(RactoGatewayError):
         self.attempts = attempts
         self.last_error = last_error
         self.raw_response = raw_response
+
+
+class BatchError(RactoGatewayError, RuntimeError):
+    """A batch job has not ended yet, or ended without its results."""
+
+    code = "batch"
 
 
 class BudgetExceededError(RactoGatewayError):

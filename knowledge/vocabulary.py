@@ -273,3 +273,68 @@ class ChatRequest:
     reasoning: ReasoningConfig | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     timeout: float | None = None
+
+
+class BatchStatus(StrEnum):
+    """How far a batch job is."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    FINALIZING = "finalizing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+
+
+class BatchItem(BaseModel):
+    """One request of a batch.
+
+    :param custom_id: The caller's own name of it, unique in the batch; its result carries the same.
+    :param user_message: What the person asks.
+    :param temperature: 0 to 2; `None` leaves it unset, for models that do not know it.
+    :param max_tokens: The longest answer, in tokens.
+    :param extra: Passed on to the provider as it is.
+    """
+
+    custom_id: str = Field(min_length=1)
+    user_message: str = Field(min_length=1)
+    temperature: float | None = Field(default=0.0, ge=0.0, le=2.0)
+    max_tokens: int = Field(default=4096, gt=0)
+    extra: dict[str, Any] = Field(default_factory=dict)
+
+
+class BatchResult(BaseModel):
+    """What became of one request of a batch.
+
+    :param response: The answer, when there is one; its JSON is found but not checked against a model, as nothing can be repaired here.
+    :param error: Otherwise the provider's reason.
+    :param raw: The provider's line of results, untouched; `None` when there was none.
+    """
+
+    custom_id: str
+    response: LLMResponse | None = None
+    error: str | None = None
+    raw: Any = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is an answer."""
+        return self.error is None and self.response is not None
+
+
+class BatchJobInfo(BaseModel):
+    """A batch job as its provider tells of it.
+
+    :param created_at: Seconds since 1970.
+    :param request_count: How many requests it has; 0 while the provider has not counted them.
+    :param raw: The provider's own words.
+    """
+
+    job_id: str
+    provider: str
+    status: BatchStatus
+    created_at: float
+    request_count: int = Field(default=0, ge=0)
+    raw: Any = None
