@@ -22,6 +22,7 @@ from .routing import Endpoint
 
 if TYPE_CHECKING:
     from .budget import Budget, Reservation
+    from .models import ModelRegistry
     from .telemetry import Observation, Telemetry
 
 _PRICES = "genai_prices.data_snapshot"
@@ -52,6 +53,7 @@ class Account:
 class Accounts:
     """Opens and closes accounts, and tells of them; without a budget they only work out costs.
 
+    :param models: Where prices are looked up; without it among the published ones.
     :param clock: Seconds that only go up, for durations.
     """
 
@@ -59,10 +61,12 @@ class Accounts:
         self,
         budget: Budget | None,
         telemetry: Telemetry | None = None,
+        models: ModelRegistry | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._budget = budget
         self._telemetry = telemetry
+        self._prices = prices if models is None else models
         self._clock = clock
 
     async def pressing(self, call: Call) -> bool:
@@ -91,7 +95,7 @@ class Accounts:
         estimate: Decimal | None = Decimal(0)
         if not endpoint.provider.local:
             await self.ready()
-            estimate = price_of(endpoint, account.prompt_tokens, most_written(request))
+            estimate = self.estimate(endpoint, request)
         account.reservation = await budget.reserve(
             estimate,
             user=call.user,
@@ -159,8 +163,15 @@ class Accounts:
             return Decimal(0)
         await self.ready()
         name, url = endpoint.provider.name, _url(endpoint)
-        found = prices.cost(name, model, usage, base_url=url) if model else None
-        return prices.cost(name, endpoint.model, usage, base_url=url) if found is None else found
+        found = self._prices.cost(name, model, usage, base_url=url) if model else None
+        return self._prices.cost(name, endpoint.model, usage, base_url=url) if found is None else found
+
+    def estimate(self, endpoint: Endpoint, request: ChatRequest | EmbeddingConfig) -> Decimal | None:
+        """The most a call can cost at an endpoint; `None` when the price is not known. Call `ready` before."""
+        if endpoint.provider.local:
+            return Decimal(0)
+        name, url = endpoint.provider.name, _url(endpoint)
+        return self._prices.estimate(name, endpoint.model, most_tokens(request), most_written(request), base_url=url)
 
     async def _write(self, account: Account, usage: Mapping[str, int], cost: Decimal | None, outcome: str) -> None:
         if self._budget is not None and account.reservation is not None:
@@ -179,13 +190,6 @@ def code_of(error: BaseException) -> str:
     if isinstance(error, RactoError):
         return error.code
     return "internal" if isinstance(error, Exception) else "cancelled"
-
-
-def price_of(endpoint: Endpoint, prompt_tokens: int, max_tokens: int) -> Decimal | None:
-    """The most a call can cost at an endpoint; `None` when the price is not known."""
-    if endpoint.provider.local:
-        return Decimal(0)
-    return prices.estimate(endpoint.provider.name, endpoint.model, prompt_tokens, max_tokens, base_url=_url(endpoint))
 
 
 def most_written(request: ChatRequest | EmbeddingConfig) -> int:

@@ -25,6 +25,9 @@ class DiscoveryConfig:
     ttl_seconds: float = 24 * 60 * 60.0
 
 
+DISCOVERY = DiscoveryConfig()
+
+
 @dataclass(frozen=True, slots=True)
 class DiscoveryRecord:
     """One refusal.

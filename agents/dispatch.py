@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ..knowledge.errors import (
@@ -22,6 +22,8 @@ from .routes import Routes
 from .routing import Endpoint
 
 if TYPE_CHECKING:
+    from .model_metadata import ModelMetadata
+    from .models import ModelRegistry
     from .telemetry import Telemetry
 
 T = TypeVar("T")
@@ -53,6 +55,7 @@ class Dispatcher:
 
     :param policy: What to do with a parameter a model does not take.
     :param discovery: Where refusals are remembered; `None` remembers nothing.
+    :param models: What is known of models beforehand.
     :param telemetry: Is told of retries.
 
     """
@@ -64,12 +67,14 @@ class Dispatcher:
         *,
         policy: Policy = "warn",
         discovery: ParameterDiscoveryCache | None = None,
+        models: ModelRegistry | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
         self.routes = routes
         self.retrier = retrier
         self._policy = policy
         self._discovery = discovery
+        self._models = models
         self._telemetry = telemetry
 
     async def through(
@@ -150,8 +155,13 @@ class Dispatcher:
         """The request without what this model is known not to take."""
         if request.response_schema is not None and "schema" not in endpoint.provider.capabilities:
             request = in_words(request)
+        known = self._models.metadata(endpoint.model, endpoint.provider.name) if self._models else None
+        if known is not None and (most := known.max_output_tokens) and request.max_tokens > most:
+            request = replace(request, max_tokens=most)
+            if self._policy == "warn":
+                call.warnings.append(f"{endpoint} writes at most {most:,} tokens: max_tokens was lowered.")
         for name in given(request):
-            if reason := self._known_refusal(endpoint, name):
+            if reason := self._known_refusal(endpoint, name, known):
                 error = UnsupportedParameterError(
                     f"{endpoint} does not take {name} ({reason}).",
                     "Leave it out, or set the policy to drop it.",
@@ -162,7 +172,10 @@ class Dispatcher:
                 request = self._dropped(call, endpoint, request, error)
         return request
 
-    def _known_refusal(self, endpoint: Endpoint, parameter: str) -> str:
+    def _known_refusal(self, endpoint: Endpoint, parameter: str, known: ModelMetadata | None) -> str:
+        """Why a model will not take a parameter; "" when nothing speaks against it."""
+        if known is not None and (stated := known.parameters.get(parameter)) and stated.kind == "unsupported":
+            return "as is known of the model"
         provider, model = endpoint.provider.name, endpoint.model
         if self._discovery is not None and len(self._discovery) and self._discovery.find(provider, model, parameter):
             return "it refused it before"

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,9 +23,9 @@ from ..knowledge.vocabulary import (
     LLMResponse,
     StreamChunk,
 )
-from .accounts import Accounts, most_tokens, most_written, price_of
+from .accounts import Accounts
 from .asking import Asker, Question
-from .discovery import ParameterDiscoveryCache, Policy
+from .discovery import DISCOVERY, DiscoveryConfig, ParameterDiscoveryCache, Policy
 from .dispatch import Call, Dispatcher
 from .providers import Provider
 from .recall import Asked, Recall, replayed
@@ -40,6 +39,7 @@ from .structured import model_of
 if TYPE_CHECKING:
     from .budget import Budget
     from .caches import ExactMatchCache
+    from .models import ModelRegistry
     from .semantic_cache import SemanticCache
     from .telemetry import Telemetry
     from .truncation import TokenTruncator
@@ -56,13 +56,14 @@ class ModelGateway:
     :param exact_cache: Answers what was asked before.
     :param semantic_cache: Answers what was meant before.
     :param budget: Limits what is spent, and writes down what was.
+    :param models: What is known of models beforehand: limits, parameters, prices, who has them.
     :param telemetry: Is told of every call, retry and look into a cache.
     :param router: Chooses the model of endpoints whose model is `auto`.
     :param tasks: Chooses by the task and component of a call.
     :param routing: What decides between endpoints that could all answer.
     :param retry: How to try again; a `Retrier` brings its own clock.
     :param policy: What to do with a parameter a model does not take.
-    :param discovery: Where refused parameters are remembered; `None` remembers nothing.
+    :param discovery: How much of refused parameters is remembered; `None` remembers nothing.
     :param stream_buffer: Chunks read ahead of a slow reader.
     :raises ConfigError: a model is `auto` and there is no router.
     """
@@ -78,13 +79,14 @@ class ModelGateway:
         exact_cache: ExactMatchCache | None = None,
         semantic_cache: SemanticCache | None = None,
         budget: Budget | None = None,
+        models: ModelRegistry | None = None,
         telemetry: Telemetry | None = None,
         router: CostAwareRouter | None = None,
         tasks: TaskRouter | None = None,
         routing: RoutingConfig | None = None,
         retry: RetryConfig | Retrier | None = None,
         policy: Policy = "warn",
-        discovery: ParameterDiscoveryCache | None = None,
+        discovery: DiscoveryConfig | None = DISCOVERY,
         stream_buffer: int = STREAM_BUFFER,
     ) -> None:
         self.prompt = prompt
@@ -100,11 +102,13 @@ class ModelGateway:
             router=router,
             tasks=tasks,
             config=routing,
+            models=models,
             breaker=self._retrier.breaker,
         )
-        self._accounts = Accounts(budget, telemetry, self._retrier.clock)
+        self.discovery = None if discovery is None else ParameterDiscoveryCache(discovery)
+        self._accounts = Accounts(budget, telemetry, models, self._retrier.clock)
         self._dispatcher = Dispatcher(
-            self.routes, self._retrier, policy=policy, discovery=discovery, telemetry=telemetry
+            self.routes, self._retrier, policy=policy, discovery=self.discovery, models=models, telemetry=telemetry
         )
         self._asker = Asker(self._dispatcher, self._accounts, stream_buffer)
 
@@ -280,10 +284,9 @@ class ModelGateway:
         if thrifty or self.routes.by_price:
             await self._accounts.ready()
 
-        def price(endpoint: Endpoint) -> Decimal | None:
-            return price_of(endpoint, most_tokens(request), most_written(request))
-
-        endpoints, why = self.routes.choose(wish, price, thrifty=thrifty)
+        endpoints, why = self.routes.choose(
+            wish, lambda endpoint: self._accounts.estimate(endpoint, request), thrifty=thrifty
+        )
         call.why += why
         return endpoints
 

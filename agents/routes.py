@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..knowledge.errors import ConfigError, ModelNotAvailableError, RactoGatewayError, unknown_name
 from .providers import Provider
 from .retry import CircuitBreaker, Retrier
 from .routing import CostAwareRouter, Endpoint, LatencyTracker, Price, RoutingConfig, TaskRoute, TaskRouter, ordered
+
+if TYPE_CHECKING:
+    from .models import ModelRegistry
+
+_OF_THE_LINE = frozenset({"chat", "stream", "embed"})
+"""Capabilities that are the provider's, whatever the model."""
 
 AUTO = "auto"
 """The model name that asks the `CostAwareRouter`."""
@@ -38,6 +45,7 @@ class Routes:
     :param chain: Who may answer; the later ones when the earlier ones fail.
     :param embedders: Who may embed.
     :param providers: More providers, for tasks and models named by a call.
+    :param models: What is known of models: who has one that is named alone, and which can do what a call needs.
     :param breaker: Makes the circuit breaker of an endpoint.
     :raises ConfigError: a model is `auto` and there is no router (it is a `ValueError`).
     """
@@ -51,6 +59,7 @@ class Routes:
         router: CostAwareRouter | None = None,
         tasks: TaskRouter | None = None,
         config: RoutingConfig | None = None,
+        models: ModelRegistry | None = None,
         breaker: Callable[[], CircuitBreaker] | None = None,
     ) -> None:
         if router is None and any(endpoint.model == AUTO for endpoint in chain):
@@ -67,6 +76,7 @@ class Routes:
         self._router = router
         self._tasks = tasks
         self._config = config or RoutingConfig()
+        self._registry = models
         self._make_breaker = breaker or Retrier().breaker
         self._breakers: dict[tuple[str, str], CircuitBreaker] = {}
 
@@ -156,7 +166,8 @@ class Routes:
     def _able(self, endpoints: list[Endpoint], wish: Wish) -> list[Endpoint]:
         able = [each for each in endpoints if wish.needs <= each.provider.capabilities]
         if able:
-            return able
+            # A registry may not know all of a model: it may put others first, not rule out the last one.
+            return [each for each in able if self._knows_how(each, wish)] or able
         if not endpoints:
             raise ModelNotAvailableError("No model is set up.", "Name a provider and a model, and give its key.")
         lacking = sorted(wish.needs - frozenset().union(*(each.provider.capabilities for each in endpoints)))
@@ -165,10 +176,17 @@ class Routes:
             "Add a model that can.",
         )
 
+    def _knows_how(self, endpoint: Endpoint, wish: Wish) -> bool:
+        known = self._registry.metadata(endpoint.model, endpoint.provider.name) if self._registry else None
+        return known is None or not known.capabilities or wish.needs - _OF_THE_LINE <= known.capabilities
+
     def _split(self, name: str) -> tuple[str | None, str]:
         provider, slash, model = name.partition("/")
         # A slash alone says nothing: `meta-llama/Llama-3.2-3B-Instruct` is one name.
-        return (provider, model) if slash and provider in self.providers else (None, name)
+        if slash and provider in self.providers:
+            return provider, model
+        known = self._registry.metadata(name) if self._registry else None
+        return (known.provider if known and known.provider in self.providers else None), name
 
     def _provider(self, name: str | None) -> Provider:
         if not self.providers:

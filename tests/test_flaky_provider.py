@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 from racto.agents.budget import Budget
-from racto.agents.discovery import ParameterDiscoveryCache
 from racto.agents.gateway import ModelGateway
 from racto.agents.providers.openai import OpenAIProvider
 from racto.agents.retry import Retrier, RetryConfig
@@ -119,7 +118,6 @@ async def _ask_often(server: Flaky, folder: Path) -> int:
             gateway = ModelGateway(
                 chain=[Endpoint(provider, model) for model in MODELS],
                 retry=Retrier(RetryConfig(attempt_timeout=2.0, deadline=None), sleep=_without_waiting),
-                discovery=ParameterDiscoveryCache(),
                 budget=budget,
             )
 

@@ -289,8 +289,7 @@ def refuses(name: str) -> Callable[[ChatRequest], Any]:
 @pytest.mark.parametrize("policy", ["warn", "ignore"])
 def test_a_refused_parameter_is_left_out_and_remembered(policy: Policy) -> None:
     one = Model(script=[refuses("temperature")] * 9)
-    found = ParameterDiscoveryCache()
-    made = gateway(one, policy=policy, discovery=found)
+    made = gateway(one, policy=policy)
     config = ChatConfig(user_message="x", temperature=0.5, top_p=0.9)
     first, second = chat(made, config), chat(made, config)
     assert len(one.requests) == 3, "the second call does not ask for it again"
@@ -298,19 +297,28 @@ def test_a_refused_parameter_is_left_out_and_remembered(policy: Policy) -> None:
     told = [warning for warning in second.warnings if "temperature" in warning]
     assert len(told) == (policy == "warn")
     assert first.content == second.content == "fine"
-    record = found.find("one", "one-model", "temperature")
+    assert made.discovery is not None
+    record = made.discovery.find("one", "one-model", "temperature")
     assert record is not None
     assert "not supported" in record.reason
 
 
 def test_under_the_strict_policy_a_refused_parameter_refuses_the_call() -> None:
     one = Model(script=[refuses("temperature")] * 9)
-    made = gateway(one, policy="error", discovery=ParameterDiscoveryCache())
+    made = gateway(one, policy="error")
     config = ChatConfig(user_message="x", temperature=0.5)
     for _ in range(2):
         with pytest.raises(UnsupportedParameterError, match="temperature"):
             chat(made, config)
     assert len(one.requests) == 1, "the second refusal needs no call"
+
+
+def test_without_discovery_a_refusal_is_met_again() -> None:
+    one = Model(script=[refuses("temperature")] * 9)
+    made = gateway(one, discovery=None)
+    for _ in range(2):
+        chat(made, ChatConfig(user_message="x", temperature=0.5))
+    assert len(one.requests) == 4
 
 
 def test_every_parameter_of_a_picky_model_is_dropped_in_turn() -> None:

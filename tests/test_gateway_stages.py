@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing
+from decimal import Decimal
+from pathlib import Path
 from typing import Any, Unpack
 
 import pytest
+from pydantic import BaseModel
+from racto.agents.budget import Budget, BudgetLimit
 from racto.agents.caches import ExactMatchCache
 from racto.agents.gateway import ModelGateway
 from racto.agents.kits import EmbeddingKit, Stages
-from racto.agents.providers.simulated import SimulatedProvider
+from racto.agents.models import ModelRegistry
+from racto.agents.providers.simulated import Reply, SimulatedProvider
 from racto.agents.retry import RetryConfig
 from racto.agents.routing import CostAwareRouter, Endpoint, RoutingTier
 from racto.agents.semantic_cache import SemanticCache
-from racto.knowledge.errors import ModelNotAvailableError
+from racto.agents.telemetry import Observation, Telemetry
+from racto.agents.truncation import TokenTruncator, TruncationConfig
+from racto.knowledge.database import Database
+from racto.knowledge.errors import (
+    BudgetExceededError,
+    ConnectionLostError,
+    ModelNotAvailableError,
+    OverloadedError,
+    RactoGatewayAuthError,
+    StreamInterruptedError,
+    UnknownPriceError,
+)
 from racto.knowledge.prompts import RactoPrompt
-from racto.knowledge.vocabulary import ChatConfig, ChatRequest, LLMResponse, StreamChunk
+from racto.knowledge.vocabulary import (
+    ChatConfig,
+    ChatRequest,
+    EmbeddingConfig,
+    LLMResponse,
+    Message,
+    MessageRole,
+    StreamChunk,
+)
 
 PROMPT = RactoPrompt(role="A tutor.", aim="Explain.", constraints=["Be brief."], tone="Kind", output_format="text")
 HELLO = ChatConfig(user_message="hello")
@@ -189,3 +213,269 @@ def test_the_example_of_the_readme_counts_as_it_says() -> None:
     assert kit.semantic_cache is not None
     assert (kit.exact_cache.stats.hits, kit.exact_cache.stats.size) == (1, 1)
     assert (kit.semantic_cache.stats.hits, kit.semantic_cache.stats.misses) == (1, 1)
+
+
+# -- truncation
+
+
+def turns(number: int) -> list[Message]:
+    roles = (MessageRole.USER, MessageRole.ASSISTANT)
+    return [Message(role=roles[place % 2], content=f"turn {place} " + "word " * 100) for place in range(number)]
+
+
+def test_a_conversation_that_is_too_long_is_shortened_and_says_so() -> None:
+    model = Model(["fine"])
+    truncator = TokenTruncator(TruncationConfig(max_context_tokens=1_500, safety_margin=100))
+    gateway = ModelGateway(chain=[Endpoint(model, "m")], truncator=truncator, prompt=PROMPT)
+    response = chat(gateway, ChatConfig(user_message="the question", history=turns(40)))
+    [request] = model.requests
+    assert 1 < len(request.messages) < 41
+    assert request.messages[-1].content == "the question"
+    assert any("earlier turns were left out" in warning for warning in response.warnings)
+
+
+def test_a_conversation_is_shortened_before_the_caches_look_at_it() -> None:
+    model = Model(["first", "second"])
+    truncator = TokenTruncator(TruncationConfig(max_context_tokens=300, keep_first_n=0, keep_last_n=0, safety_margin=0))
+    gateway = ModelGateway(chain=[Endpoint(model, "m")], truncator=truncator, exact_cache=ExactMatchCache())
+    assert chat(gateway, ChatConfig(user_message="x", history=turns(20))).cached is None
+    assert chat(gateway, ChatConfig(user_message="x", history=turns(4) + turns(20))).cached == "exact"
+    assert len(model.requests[0].messages) < 20
+
+
+def test_a_stand_in_that_reads_less_is_sent_less() -> None:
+    one, two = Model([ModelNotAvailableError("none")], "one"), Model(["fine"], "two")
+    gateway = ModelGateway(
+        chain=[Endpoint(one, "gpt-4o"), Endpoint(two, "gpt-4")], truncator=TokenTruncator(), prompt=PROMPT
+    )
+    chat(gateway, ChatConfig(user_message="x", history=turns(120), max_tokens=500))
+    assert len(one.requests[0].messages) == 121
+    assert 1 < len(two.requests[0].messages) < 121
+
+
+# -- what is known of models
+
+
+def test_a_parameter_that_a_model_is_known_not_to_take_is_not_sent() -> None:
+    model = Model(["fine"], "openai")
+    gateway = ModelGateway(chain=[Endpoint(model, "gpt-4o")], models=ModelRegistry())
+    response = chat(gateway, ChatConfig(user_message="x", top_k=5, top_p=0.5))
+    assert model.requests[0].parameters == {"top_p": 0.5}
+    assert any("top_k" in warning for warning in response.warnings)
+
+
+def test_an_answer_longer_than_a_model_writes_is_not_asked_for() -> None:
+    model = Model(["fine"], "openai")
+    gateway = ModelGateway(chain=[Endpoint(model, "gpt-4")], models=ModelRegistry())
+    response = chat(gateway, ChatConfig(user_message="x", max_tokens=1_000_000))
+    assert model.requests[0].max_tokens == 8_192
+    assert any("max_tokens" in warning for warning in response.warnings)
+
+
+def test_a_model_named_alone_is_asked_where_it_is_known_to_be() -> None:
+    one, two = Model(["one"], "openai"), Model(["two"], "anthropic")
+    gateway = ModelGateway(chain=[Endpoint(one, "gpt-4o"), Endpoint(two, "claude-x")], models=ModelRegistry())
+    assert chat(gateway, model="claude-sonnet-4-5").content == "two"
+
+
+# -- budget
+
+
+def remote(name: str, script: Iterable[Any] = ()) -> Model:
+    model = Model(script, name)
+    model.local = False
+    return model
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    made = Database(tmp_path / "racto.db")
+    yield made
+    made.close()
+
+
+def test_every_answer_is_in_the_books_with_its_exact_cost(database: Database) -> None:
+    used = {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100}
+    budget = Budget(database)
+    gateway = ModelGateway(chain=[Endpoint(remote("openai", [Reply("fine", usage=used)]), "gpt-4o")], budget=budget)
+    response = chat(gateway, user="ann", component="shop", task="chat")
+    # $2.50 for a million tokens read, $10 for a million written.
+    assert response.cost == Decimal("0.0025") + Decimal("0.001")
+    [line] = asyncio.run(budget.report(("user", "component", "task", "provider", "model", "outcome")))
+    assert line.of == {
+        "user": "ann",
+        "component": "shop",
+        "task": "chat",
+        "provider": "openai",
+        "model": "gpt-4o",
+        "outcome": "ok",
+    }
+    assert (line.calls, line.cost, line.tokens["total_tokens"]) == (1, Decimal("0.0035"), 1_100)
+
+
+def test_streamed_and_buffered_answers_are_in_the_books_to_the_token(database: Database) -> None:
+    used = {"prompt_tokens": 70, "completion_tokens": 30, "total_tokens": 100, "cached_tokens": 8}
+    budget = Budget(database)
+    replies = [Reply("one two", usage=used), Reply("one two", usage=used)]
+    gateway = ModelGateway(chain=[Endpoint(remote("openai", replies), "gpt-4o")], budget=budget)
+    plain, streamed = chat(gateway), read(gateway)[-1].response
+    assert streamed is not None
+    assert streamed.cost == plain.cost != 0
+    lines = {line.of["streamed"]: line for line in asyncio.run(budget.report(("streamed",)))}
+    assert len(lines) == 2
+    one, two = lines.values()
+    assert (one.tokens, one.cost) == (two.tokens, two.cost)
+
+
+def test_an_enforced_limit_refuses_before_anything_is_spent(database: Database) -> None:
+    budget = Budget(database, policy="enforce", limits=[BudgetLimit("daily", Decimal("0.0001"))])
+    model = remote("openai")
+    with pytest.raises(BudgetExceededError):
+        chat(ModelGateway(chain=[Endpoint(model, "gpt-4o")], budget=budget))
+    assert not model.requests
+
+
+def test_an_unknown_price_is_not_nothing(database: Database) -> None:
+    budget = Budget(database, policy="enforce", limits=[BudgetLimit("daily", Decimal(100))])
+    with pytest.raises(UnknownPriceError):
+        chat(ModelGateway(chain=[Endpoint(remote("openai"), "nobody-knows-me")], budget=budget))
+    warned = ModelGateway(chain=[Endpoint(remote("openai", ["fine"]), "nobody-knows-me")], budget=Budget(database))
+    assert chat(warned).cost is None
+
+
+def test_when_the_budget_is_used_up_a_local_model_answers(database: Database) -> None:
+    budget = Budget(database, policy="enforce", limits=[BudgetLimit("daily", Decimal("0.0001"))])
+    own = Model(["for nothing"], "ollama")
+    gateway = ModelGateway(chain=[Endpoint(remote("openai"), "gpt-4o"), Endpoint(own, "llama3")], budget=budget)
+    response = chat(gateway)
+    assert response.content == "for nothing"
+    assert response.cost == 0
+    assert "openai/gpt-4o: budget_exceeded" in response.why
+
+
+def test_when_the_budget_is_nearly_used_up_the_cheapest_model_is_asked_first(database: Database) -> None:
+    used = {"prompt_tokens": 9_000, "completion_tokens": 0, "total_tokens": 9_000}
+    budget = Budget(database, limits=[BudgetLimit("daily", Decimal("0.025"))])
+    dear = remote("openai", [Reply("dear", usage=used), Reply("dear", usage=used)])
+    gateway = ModelGateway(chain=[Endpoint(dear, "gpt-4o"), Endpoint(dear, "gpt-4o-mini")], budget=budget)
+    first, second = chat(gateway), chat(gateway)
+    assert (first.model, second.model) == ("gpt-4o", "gpt-4o-mini")
+    assert any("nearly used up" in reason for reason in second.why)
+    assert second.warnings
+
+
+def test_every_repair_is_paid_for(database: Database) -> None:
+    class Number(BaseModel):
+        n: int
+
+    used = {"prompt_tokens": 1_000_000, "completion_tokens": 0, "total_tokens": 1_000_000}
+    budget = Budget(database)
+    model = remote("openai", [Reply("no", usage=used), Reply('{"n": 1}', usage=used)])
+    gateway = ModelGateway(chain=[Endpoint(model, "gpt-4o")], budget=budget)
+    response = chat(gateway, ChatConfig(user_message="x", response_model=Number))
+    assert response.cost == Decimal(5)
+    [line] = asyncio.run(budget.report(()))
+    assert (line.calls, line.cost) == (2, Decimal(5))
+
+
+def test_what_failed_or_was_left_is_in_the_books_and_frees_what_was_set_aside(database: Database) -> None:
+    async def leave() -> None:
+        async with aclosing(gateway.stream(HELLO)) as chunks:
+            async for _ in chunks:
+                break
+
+    budget = Budget(database, policy="enforce", limits=[BudgetLimit("daily", Decimal(1))])
+    broken = Reply("half an answer", error=ConnectionLostError("gone"))
+    model = remote("openai", [RactoGatewayAuthError("key"), broken, "one two three"])
+    gateway = ModelGateway(chain=[Endpoint(model, "gpt-4o")], budget=budget)
+    with pytest.raises(RactoGatewayAuthError):
+        chat(gateway)
+    with pytest.raises(StreamInterruptedError):
+        read(gateway)
+    asyncio.run(leave())
+    lines = {line.of["outcome"]: line for line in asyncio.run(budget.report(("outcome",)))}
+    assert set(lines) == {"model_auth", "connection_lost", "cancelled"}
+    assert lines["model_auth"].cost == 0
+    assert lines["connection_lost"].cost > 0, "what was said before the line broke will be on the bill"
+    [standing] = asyncio.run(budget.status())
+    assert standing.reserved == 0
+
+
+def test_an_answer_of_a_cache_costs_nothing_and_is_in_the_books(database: Database) -> None:
+    budget = Budget(database)
+    gateway = ModelGateway(
+        chain=[Endpoint(remote("openai", ["fine"]), "gpt-4o")], budget=budget, exact_cache=ExactMatchCache()
+    )
+    chat(gateway)
+    chat(gateway)
+    read(gateway)
+    lines = {line.of["cached"]: line for line in asyncio.run(budget.report(("cached",)))}
+    assert lines["exact"].calls == 2
+    assert lines["exact"].cost == 0
+
+
+def test_embeddings_are_paid_for_too(database: Database) -> None:
+    budget = Budget(database)
+    gateway = ModelGateway(chain=[], embedders=[Endpoint(remote("openai"), "text-embedding-3-small")], budget=budget)
+    response = asyncio.run(gateway.embed(EmbeddingConfig(texts=["one two"]), user="ann"))
+    assert response.cost == Decimal("0.00000002") * response.usage["prompt_tokens"]
+    [line] = asyncio.run(budget.report(("user",)))
+    assert line.cost == response.cost
+
+
+# -- telemetry
+
+
+class Ear:
+    """Hears everything."""
+
+    def __init__(self) -> None:
+        self.calls: list[Observation] = []
+        self.ended = 0
+        self.retries: list[str] = []
+        self.looks: list[tuple[str, bool]] = []
+
+    def begin(self, call: Observation) -> Callable[[], None]:
+        self.calls.append(call)
+
+        def end() -> None:
+            self.ended += 1
+
+        return end
+
+    def retried(self, provider: str, model: str, code: str) -> None:
+        self.retries.append(code)
+
+    def looked_up(self, cache: str, hit: bool) -> None:
+        self.looks.append((cache, hit))
+
+
+def test_every_call_retry_and_look_into_a_cache_is_told() -> None:
+    ear = Ear()
+    model = Model([OverloadedError("full"), "one two", "one two"], "one")
+    gateway = ModelGateway(
+        chain=[Endpoint(model, "m")],
+        telemetry=Telemetry(ear),
+        exact_cache=ExactMatchCache(),
+        retry=RetryConfig(initial_delay=0.0),
+    )
+    chat(gateway)
+    chat(gateway)
+    read(gateway, ChatConfig(user_message="another"))
+    asyncio.run(gateway.embed(EmbeddingConfig(texts=["a"])))
+    assert [call.operation for call in ear.calls] == ["chat", "stream", "embed"]
+    assert ear.ended == 3
+    assert ear.retries == ["overloaded"]
+    assert ear.looks == [("exact", False), ("exact", True), ("exact", False)]
+    assert ear.calls[0].outcome is not None
+    assert ear.calls[1].first_chunk is not None
+    assert all(call.error == "" for call in ear.calls)
+
+
+def test_a_call_that_fails_is_told_with_its_code() -> None:
+    ear = Ear()
+    gateway = ModelGateway(chain=[Endpoint(Model([RactoGatewayAuthError("key")]), "m")], telemetry=Telemetry(ear))
+    with pytest.raises(RactoGatewayAuthError):
+        chat(gateway)
+    assert [call.error for call in ear.calls] == ["model_auth"]
+    assert ear.ended == 1
