@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +12,9 @@ from .errors import UnknownNameError, unknown_name
 from .files import RactoFile
 from .turns import message_tokens
 from .vocabulary import Message, MessageRole, ToolCallResult
+
+UNKNOWN = "und"
+"""The language of what cannot be told to be in any (ISO 639-2)."""
 
 _TITLE = 80
 
@@ -125,12 +128,21 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def analysed(text: str) -> tuple[str, str]:
-    """The language of a text and its index terms."""
+def analysed(texts: Sequence[str], languages: Sequence[str]) -> list[tuple[str, str]]:
+    """The language of each text, and its index terms.
+
+    A text too short to tell, as most in a talk are, is in the language of the rest.
+
+    :param languages: Those of the conversation so far.
+    """
     from .analyser import detect_language, terms  # 20 ms, and reading needs none of it
 
-    language = detect_language(text)
-    return language, " ".join(terms(text, language))
+    detected = [detect_language(text) for text in texts]
+    usual = next((language for language in (*languages, *detected) if language not in ("", UNKNOWN)), UNKNOWN)
+    return [
+        (language or usual, " ".join(terms(text, language or usual)))
+        for text, language in zip(texts, detected, strict=True)
+    ]
 
 
 def details(message: Message) -> dict[str, Any]:

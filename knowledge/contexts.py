@@ -68,7 +68,12 @@ class ContextStore:
         name = name or secrets.token_hex(6)
         if not NAME.fullmatch(name):
             raise InputError(f"{name[:80]!r} cannot name a context.", "Use 1 to 128 of A-Z, a-z, 0-9, ., _ and -.")
-        terms_of = [rows.analysed(rows.clean(message.content)) for message in messages]  # before the file is locked
+        with self._database.reading() as connection:
+            before = rows.row_of(connection, name, owner)
+        # Before the file is locked: this takes longer than writing.
+        analysed = rows.analysed(
+            [rows.clean(message.content) for message in messages], before.languages.split() if before else []
+        )
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self._database.writing() as connection:
             row = rows.row_of(connection, name, owner)
@@ -82,12 +87,10 @@ class ContextStore:
             elif row.deleted_at:
                 raise rows.deleted(name)
             for number, (message, (language, terms)) in enumerate(
-                zip(messages, terms_of, strict=True), row.messages + 1
+                zip(messages, analysed, strict=True), row.messages + 1
             ):
                 rows.insert(connection, row.id, number, message, language, terms, now)
-            languages = " ".join(
-                dict.fromkeys([*row.languages.split(), *(language for language, _ in terms_of if language)])
-            )
+            languages = " ".join(dict.fromkeys([*row.languages.split(), *(language for language, _ in analysed)]))
             title = row.title or rows.title_of(messages)
             connection.execute(
                 "UPDATE contexts SET updated_at = ?, languages = ?, title = ? WHERE id = ?",
@@ -177,10 +180,10 @@ class ContextStore:
             else:
                 every = connection.execute("SELECT DISTINCT languages FROM contexts WHERE owner = ?", (owner,))
                 languages = {language for (several,) in every for language in several.split()}
-            wanted = list(dict.fromkeys(query_terms(query, sorted(languages))))
+            wanted = set(query_terms(query, sorted(languages)))
             if not wanted:
                 return []
-            match = " OR ".join('"{}"'.format(term.replace('"', '""')) for term in wanted)
+            match = " OR ".join('"{}"'.format(term.replace('"', '""')) for term in sorted(wanted))
             found = connection.execute(
                 _SEARCH, {"query": match, "owner": owner, "name": name, "limit": limit}
             ).fetchall()

@@ -215,6 +215,17 @@ def test_a_message_is_found_by_its_words_in_any_form_and_script(store: ContextSt
     assert store.search(query, name="a") == []
 
 
+def test_a_message_too_short_to_tell_its_language_is_found_too(store: ContextStore) -> None:
+    store.append("alone", said("user", "zebras"))
+    store.append(
+        "talk", said("user", "What is it that the zebras of the plains are doing there?"), said("assistant", "Grazing!")
+    )
+    store.append("talk", said("user", "Giraffes?"))
+    assert [hit.context for hit in store.search("where are the zebras of them all")] == ["alone", "talk"]
+    assert [(hit.context, hit.number) for hit in store.search("what of the giraffe")] == [("talk", 3)]
+    assert [(hit.context, hit.number) for hit in store.search("do they graze")] == [("talk", 2)]
+
+
 @given(st.text(min_size=1, max_size=40), st.text(max_size=20))
 @example("\ud800", "\x00")
 @example("a\u200db", '"')
@@ -223,11 +234,8 @@ def test_no_text_breaks_a_search_and_what_was_said_is_found_again(text: str, que
         store = ContextStore(database)
         store.append("talk", said("user", text))
         store.search(query)
-        from racto.knowledge.analyser import detect_language, query_terms, terms
-
         kept = store.read("talk")[0].message.content
-        asked = set(query_terms(kept, [detect_language(kept)])) & set(terms(kept, detect_language(kept)))
-        assert bool(store.search(kept)) >= bool(asked)
+        assert store.search(kept) or not any(character.isalnum() for character in kept)
 
 
 def test_an_export_holds_everything(store: ContextStore) -> None:
