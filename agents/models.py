@@ -180,10 +180,9 @@ class ModelRegistry:
 
 def _completed(said: dict[str, Any], sources: list[str]) -> ModelMetadata | None:
     """The merged entry, with what is published where the layers say nothing; `None` when nobody knows the model."""
-    owner = said["provider"]
     more: Published | None = None
-    if owner and said.get("context_window") is None:
-        more = prices.published(owner, said["id"])
+    if said.get("context_window") is None:
+        more = prices.published(said["provider"], said["id"])
     if more is not None:
         said["context_window"] = more.context_window
         said["deprecated"] = said.get("deprecated", False) or more.deprecated

@@ -162,9 +162,11 @@ def pricing(
     context: Mapping[str, str] = _NO_CONTEXT,
     at: datetime | None = None,
 ) -> PricingInfo | None:
-    """The prices of a model; the parameters are those of `cost`."""
+    """The prices of a model, `None` when they are not known; the parameters are those of `cost`."""
     if provider in LOCAL:
         return FREE
+    if not provider:
+        return None
     minute = int((at.timestamp() if at else time.time()) // 60)
     return _pricing(provider, model, base_url, tuple(sorted(context.items())), minute)
 
@@ -182,7 +184,10 @@ class Published:
 
 
 def published(provider: str, model: str, base_url: str = "") -> Published | None:
-    """What `genai-prices` knows of a model beside its price."""
+    """What `genai-prices` knows of a model beside its price.
+
+    :param provider: "" for whoever a name like this belongs to.
+    """
     found = None if provider in LOCAL else _find(provider, model, base_url)
     return Published(found[0].id, found[0].context_window, bool(found[0].deprecated)) if found else None
 
@@ -197,10 +202,10 @@ def _find(provider: str, model: str, base_url: str) -> tuple[ModelInfo, bool] | 
     if provider == "huggingface":
         model, _, by = model.partition(":")
         seller = f"huggingface_{by}" if by else None
-    if not seller and not base_url:
+    if provider and not seller and not base_url:
         return None
     try:
-        by_url = None if seller else base_url
+        by_url = None if seller or not base_url else base_url
         owner, found = get_snapshot().find_provider_model(model, None, seller, by_url)
     except LookupError:
         return None

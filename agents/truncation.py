@@ -8,7 +8,7 @@ from functools import cache
 
 from pydantic import BaseModel, Field
 
-from ..knowledge.turns import PER_MESSAGE, from_a_question, message_tokens, units
+from ..knowledge.turns import PER_MESSAGE, estimate, from_a_question, message_tokens, units
 from ..knowledge.vocabulary import ChatConfig, ChatRequest
 from . import tokens
 from .models import ModelRegistry
@@ -72,13 +72,15 @@ class TokenTruncator:
         """
         if not chat_config.history:
             return chat_config
-        count = self._counter(model)
         request = chat_request(chat_config, None, model)
-        room = self._room(chat_config, model) - _fixed(request, count)
-        pieces = [(sum(message_tokens(each, count) for each in piece), piece) for piece in units(chat_config.history)]
-        total = sum(size for size, _ in pieces)
-        if total <= room:
-            return chat_config
+        for count in self._counters(model):
+            room = self._room(chat_config, model) - _fixed(request, count)
+            pieces = [
+                (sum(message_tokens(each, count) for each in piece), piece) for piece in units(chat_config.history)
+            ]
+            total = sum(size for size, _ in pieces)
+            if total <= room:
+                return chat_config
         kept = [piece for _, piece in pieces]
         for at in self._first_to_go([len(piece) for piece in kept]):
             if total <= room:
@@ -88,8 +90,13 @@ class TokenTruncator:
         history = [message for piece in kept for message in piece]
         return chat_config.model_copy(update={"history": history if kept[0] else from_a_question(history)})
 
-    def _counter(self, model: str) -> Callable[[str], int]:
-        return self.config.token_counter or (lambda text: tokens.count(text, model).count)
+    def _counters(self, model: str) -> list[Callable[[str], int]]:
+        """What to count with, the last being what decides; a conversation that fits by one before it is not counted further."""
+        if self.config.token_counter is not None:
+            return [self.config.token_counter]
+        tokenizer = tokens.REGISTRY.find(model)
+        # No token is less than a byte, and bytes are quickly counted.
+        return [estimate] if tokenizer is None else [_bytes, tokenizer.count]
 
     def _room(self, chat_config: ChatConfig, model: str) -> int:
         """Tokens a call may read."""
@@ -110,6 +117,10 @@ class TokenTruncator:
         ]
         middle = [at for at in range(len(lengths)) if at not in first and at not in last]
         return [*middle, *last, *reversed(first)]
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def _fixed(request: ChatRequest, count: Callable[[str], int]) -> int:

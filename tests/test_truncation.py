@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import tiktoken
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
+from racto.agents import tokens
 from racto.agents.models import ModelRegistry
+from racto.agents.tokens import TiktokenTokenizer
 from racto.agents.toolbox import Tool, ToolRegistry
 from racto.agents.truncation import TokenTruncator, TruncationConfig
 from racto.knowledge.files import RactoFile
@@ -171,6 +174,7 @@ def test_the_answer_has_its_part_of_a_models_window() -> None:
         ("claude-3-5-sonnet-20241022", 200_000),
         ("claude-3-haiku-20240307", 200_000),
         ("claude-haiku-4-5", 200_000),
+        ("deepseek-chat", 64_000),
         ("nobody-knows-it", 8_192),
     ],
 )
@@ -187,6 +191,17 @@ def test_a_limit_that_was_given_wins_and_what_a_provider_says_counts() -> None:
     shorter = TokenTruncator(TruncationConfig(safety_margin=0), models=models).truncate(config, "tiny")
     assert 0 < len(shorter.history) < 50
     assert TokenTruncator(TruncationConfig(safety_margin=0)).truncate(config, "tiny") is config
+
+
+def test_a_real_tokenizer_decides_where_there_is_one() -> None:
+    ranks = {bytes([value]): value for value in range(256)} | {b"word ": 256}
+    one_each = tiktoken.Encoding("tiny", pat_str=r"word |.", mergeable_ranks=ranks, special_tokens={})
+    tokens.REGISTRY.register("test-only-tiny-*", TiktokenTokenizer(one_each))
+    history = [said("user", "word " * 10)] * 20  # 14 tokens each, but 54 bytes
+    for limit, left in ((2000, 20), (300, 20), (285, 19), (150, 10)):
+        truncator = TokenTruncator(TruncationConfig(max_context_tokens=limit, safety_margin=0))
+        config = ChatConfig(user_message="h", history=history)  # 5 tokens, and 4 for a system prompt
+        assert len(truncator.truncate(config, "test-only-tiny-1").history) == left, limit
 
 
 def test_the_defaults_are_those_of_the_specification() -> None:
