@@ -32,11 +32,18 @@ class RemoteRegistryConfig(BaseModel):
 
 
 def cached(config: RemoteRegistryConfig) -> str | None:
-    """The registry as it was last fetched, `None` when it never was. Nothing is fetched."""
+    """The registry as it was last fetched, `None` when it never was. Nothing is fetched.
+
+    :raises StorageError: the file is there and cannot be read.
+    """
     try:
-        return config.cache_path.read_text(encoding="utf-8")
-    except (FileNotFoundError, UnicodeDecodeError):
+        return config.cache_path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise StorageError(
+            f"{config.cache_path} cannot be read: {error.strerror}.", "Make it readable, or remove it."
+        ) from None
 
 
 async def update(config: RemoteRegistryConfig, registry: ModelRegistry) -> int:
@@ -79,8 +86,9 @@ def _keep(path: Path, text: str) -> None:
     """Write the file whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-            file.write(text)
-        Path(file.name).replace(path)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            new = Path(folder) / path.name
+            new.write_text(text, encoding="utf-8")
+            new.replace(path)
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}.", "Make its folder writable.") from None

@@ -25,7 +25,7 @@ from racto.agents.models import SEED, ModelRegistry
 from racto.agents.prices import PriceTier
 from racto.agents.providers import PROVIDERS
 from racto.agents.remote_registry import RemoteRegistryConfig, cached, update
-from racto.knowledge.errors import ConfigError, ConnectionLostError, ModelNotAvailableError, RactoError
+from racto.knowledge.errors import ConfigError, ConnectionLostError, ModelNotAvailableError, RactoError, StorageError
 from racto.knowledge.vocabulary import ChatRequest, EmbeddingConfig, EmbeddingResponse, LLMResponse, StreamChunk
 
 pytestmark = pytest.mark.anyio
@@ -472,6 +472,16 @@ async def test_what_is_no_registry_does_not_take_the_place_of_one(tmp_path: Path
                 await update(config, registry)
         assert known(registry, "old").context_window == 1
         assert known(ModelRegistry(cached(config)), "old").context_window == 1
+
+
+async def test_a_file_that_cannot_be_used_says_so(tmp_path: Path) -> None:
+    with serving(sending(registry_of({"id": "new"}))) as url:
+        config = RemoteRegistryConfig(url=url, cache_path=tmp_path)  # a folder
+        with pytest.raises(StorageError, match="cannot be read"):
+            cached(config)
+        with pytest.raises(StorageError, match="cannot be written"):
+            await update(config, ModelRegistry())
+    assert list(tmp_path.parent.glob(f"{tmp_path.name}*")) == [tmp_path], "nothing half-written is left"
 
 
 async def test_a_server_that_is_gone_or_unwell_is_told_as_such(tmp_path: Path) -> None:
