@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -68,8 +69,17 @@ def _absolute(path: Path) -> Path:
         raise ValueError("there is no home folder of that name") from None
 
 
+def _pairs(value: object) -> object:
+    """`a=1,b=2`, as the environment has it, as a table."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    return {name.strip(): text.strip() for name, _, text in pairs}
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Names = Annotated[tuple[str, ...], _split(",")]
+Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000)]
 
 
 class Settings(BaseModel):
@@ -89,6 +99,45 @@ class Settings(BaseModel):
         default=tuple(TOOLSETS), min_length=1, description=f"Features to offer, of: {', '.join(TOOLSETS)}."
     )
     read_only: bool = Field(default=False, description="Offer only tools that change nothing.")
+    models: Names = Field(
+        default=(),
+        description="Models that answer, as provider/model, the later ones when the earlier fail: ollama/llama3.2, openai/gpt-4o.",
+    )
+    embedding_models: Names = Field(
+        default=(), description="Models that embed, as provider/model: ollama/nomic-embed-text."
+    )
+    base_urls: Annotated[dict[str, str], BeforeValidator(_pairs)] = Field(
+        default={}, description="Where a provider is when not at its usual address: ollama=http://box:11434."
+    )
+    route_by: Literal["chain", "price", "latency"] = Field(
+        default="chain", description="Which of the models is asked first: the first named, the cheapest or the fastest."
+    )
+    tiers: Annotated[dict[str, float], BeforeValidator(_pairs)] = Field(
+        default={},
+        description="Model → the hardest question it gets, 0 to 100, for models named provider/auto: gpt-4o-mini=40,gpt-4o=100.",
+    )
+    task_config: AbsolutePath | None = Field(
+        default=None, description="JSON file that says which provider and model does which task of which component."
+    )
+    budget_policy: Literal["ignore", "warn", "enforce"] = Field(
+        default="warn", description="What a budget does: nothing, a warning, or a refusal."
+    )
+    budget_daily_limit: Dollars | None = Field(default=None, description="US dollars a day.")
+    budget_weekly_limit: Dollars | None = Field(default=None, description="US dollars a week, from Monday.")
+    budget_monthly_limit: Dollars | None = Field(default=None, description="US dollars a month.")
+    budget_timezone: str | None = Field(
+        default=None, description="Where days begin, as Europe/Zurich; by default local time."
+    )
+    cache_seconds: float = Field(
+        default=0, ge=0, description="How long an answer is kept for the same question; 0 keeps none."
+    )
+    registry_url: str | None = Field(
+        default=None,
+        description="A list of models to fetch with `racto models --update`; nothing is fetched by itself.",
+    )
+    telemetry: bool = Field(
+        default=False, description="Tell the program's OpenTelemetry of every model call, without any words."
+    )
     transport: Literal["stdio", "sse", "http"] = Field(
         default="stdio", description="How clients connect: stdio, or one HTTP port with /mcp and /sse."
     )
@@ -183,7 +232,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         nearest = unknown_name("setting", name, Settings.model_fields).hint
         raise ConfigError(f"The config file {path} sets {name!r}, which does not exist.", nearest)
     return {
-        name: _anchored(value, path.parent) if name in {"database", "roots"} else value
+        name: _anchored(value, path.parent) if name in {"database", "roots", "task_config"} else value
         for name, value in values.items()
     }
 

@@ -89,11 +89,28 @@ def test_what_a_host_keeps_in_its_context_is_small(settings: Settings) -> None:
                 )
             )
 
-    assert asyncio.run(listed()) / 4 <= 3500
+    assert asyncio.run(listed()) / 4 <= 6500
 
 
 def test_starting_imports_nothing_heavy() -> None:
-    heavy = {"numpy", "pypdfium2", "docx", "selectolax", "sqlite_utils", "Stemmer", "rank_bm25"}
+    heavy = {
+        "numpy",
+        "pypdfium2",
+        "docx",
+        "selectolax",
+        "sqlite_utils",
+        "Stemmer",
+        "rank_bm25",
+        "jsonschema",
+        "genai_prices",
+    }
+    heavy |= {
+        "racto.agents.gateway",
+        "racto.agents.providers",
+        "racto.agents.budget",
+        "racto.server.models",
+        "racto.knowledge.vocabulary",
+    }
     modules = imported_by(
         "from racto.server.app import build\nfrom racto.server.settings import load\nimport racto.server.commands.serve\nbuild(load().settings)"
     )

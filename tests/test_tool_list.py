@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 SERVER = build(Settings())
 TOOLS = list(SERVER.registry)
-LIST_BUDGET = 3_500
+LIST_BUDGET = 6_500
 """Tokens of the whole listing, four characters each."""
 
 
@@ -46,7 +46,7 @@ async def _listing(server: RactoMCPServer) -> list[dict[str, Any]]:
 
 async def test_the_whole_listing_fits_its_budget(server: RactoMCPServer) -> None:
     listing = await _listing(server)
-    assert len(listing) == len(TOOLS) >= 13
+    assert len(listing) == len(TOOLS) >= 31
     tokens = len(json.dumps(listing, ensure_ascii=False, separators=(",", ":"))) / 4
     print(f"tools/list: {len(listing)} tools, {tokens:.0f} tokens")
     assert tokens <= LIST_BUDGET
@@ -81,10 +81,11 @@ async def test_an_unknown_argument_is_refused_by_name(tool: Tool) -> None:
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 def test_a_tool_says_whether_it_changes_anything(tool: Tool) -> None:
-    changes = re.search(r"_(ingest|save|restore|delete|set)$", tool.name) is not None
+    # What asks a model changes what may still be spent.
+    changes = re.search(r"_(ingest|save|restore|delete|set|summarise|compare)$|^(chat|embed)$", tool.name) is not None
     assert tool.read_only is not changes
     assert tool.destructive is tool.name.endswith("_delete")
 
 
 def test_every_toolset_of_the_table_is_served() -> None:
-    assert {tool.name.partition("_")[0] for tool in TOOLS} >= {name.rstrip("s") for name in TOOLSETS}
+    assert {tool.name.partition("_")[0].rstrip("s") for tool in TOOLS} >= {name.rstrip("s") for name in TOOLSETS}

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 TOOLSETS = {
     "prompts": "prompts",
     "pages": "pages",
+    "chat": "chat",
+    "models": "models",
+    "usage": "usage",
+    "contexts": "contexts",
+    "templates": "templates",
 }
 """Name of the toolset → module in this room with a `toolset(services) -> Toolset`."""
 

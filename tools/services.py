@@ -2,19 +2,72 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from ..agents.calls import Caller
 from ..knowledge.database import Database
 from ..knowledge.roots import Roots
 
+if TYPE_CHECKING:
+    from ..agents.budget import Budget
+    from ..agents.gateway import ModelGateway
+    from ..agents.models import ModelRegistry
 
-@dataclass(slots=True)
+OWNER = Caller().name
+"""Whose conversations are readable as resources, which know no caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What thinks, what that may cost, and what is known of it."""
+
+    gateway: ModelGateway
+    budget: Budget
+    registry: ModelRegistry
+
+
+def _none(database: Database) -> Models:
+    from ..agents.budget import Budget
+    from ..agents.gateway import ModelGateway
+    from ..agents.models import ModelRegistry
+
+    return Models(ModelGateway(chain=()), Budget(database), ModelRegistry())
+
+
+@dataclass
 class Services:
     """The things a toolset may use.
 
     :param database: Where everything is kept.
     :param roots: The folders whose files a tool may read.
+    :param connect: Makes the way to the models; called once, by the first tool that needs it. By default no model is set up.
     """
 
     database: Database = field(default_factory=Database)
     roots: Roots = field(default_factory=Roots)
+    connect: Callable[[Database], Models] = _none
+    _models: Models | None = field(default=None, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def connected(self) -> Models:
+        """The way to the models; the first time this imports it, which blocks.
+
+        :raises ConfigError: the settings of the models are wrong.
+        """
+        with self._lock:
+            if (models := self._models) is None:
+                models = self._models = self.connect(self.database)
+            return models
+
+    async def models(self) -> Models:
+        """`connected`, off the event loop."""
+        return self._models or await asyncio.to_thread(self.connected)
+
+    async def aclose(self) -> None:
+        """Hang up, if there ever was a connection."""
+        if self._models is not None:
+            await self._models.gateway.aclose()

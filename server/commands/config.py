@@ -42,6 +42,8 @@ def _table(loaded: Loaded, values: dict[str, str]) -> None:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        value = [f"{name}={each}" for name, each in value.items()]
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return {None: "none", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)
