@@ -199,13 +199,13 @@ class SemanticCache(Flights):
             if (remembered := self._recent.get(text)) is not None:
                 return remembered
         given: Any = self._embed(text) if _is_async(self._embed) else await asyncio.to_thread(self._embed, text)
-        vector = np.asarray(await given if inspect.isawaitable(given) else given, dtype=np.float32)
+        vector = np.asarray(await given if inspect.isawaitable(given) else given, dtype=float)
         length = float(np.linalg.norm(vector)) if vector.ndim == 1 else 0.0
         if not 0 < length < float("inf"):
             raise InputError(
                 "The embedder gave no vector of finite numbers.", "It must return a list of floats, not all 0."
             )
-        unit: Vector = vector / length
+        unit: Vector = (vector / length).astype(np.float32)
         with self._lock:
             self._recent[text] = unit
             if len(self._recent) > REMEMBERED:
