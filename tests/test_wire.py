@@ -321,4 +321,4 @@ def test_a_stall_is_the_time_between_events_and_comments_are_none() -> None:
             await anext(stream)
         assert body.closed
 
-    asyncio.run(listen())
+    asyncio.run(asyncio.wait_for(listen(), 10))

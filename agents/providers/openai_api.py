@@ -22,7 +22,6 @@ from .exchange import Exchange, Response, drain
 from .wire import Dialect, PerLoop, events, request_id
 
 if TYPE_CHECKING:
-    from httpx2 import Response as HTTPResponse
     from openai import AsyncOpenAI
 
 
@@ -84,6 +83,7 @@ class OpenAIEndpoint:
         """One answer."""
         body = self._form.body(request, False)
         with self._exchange.guarded(request.model):
+            await self._clients.get()  # importing the SDK is no part of the call's time
             sent = self._post(self._form.path, body, request.timeout)
             data, headers = await self._exchange.fetch(sent, request.model, request.timeout)
             return self._form.read(data, self.name, request.model, request_id(headers))
@@ -91,7 +91,9 @@ class OpenAIEndpoint:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamChunk, None]:
         """One answer as it is made."""
         body = self._form.body(request, True)
-        sent = partial(self._open, body, request.timeout)
+        with self._exchange.guarded(request.model):
+            await self._clients.get()
+        sent = partial(self._open, self._form.path, body, request.timeout)
         async with aclosing(self._exchange.stream(request, sent, _Turn(self._form.feed), _until_done)) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -103,7 +105,8 @@ class OpenAIEndpoint:
             wanted["dimensions"] = config.dimensions
 
         async def call(texts: list[str]) -> Embedded:
-            data, _ = await self._exchange.fetch(self._post("/embeddings", {**wanted, "input": texts}), model)
+            sent = self._post("/embeddings", {**wanted, "input": texts})
+            data, _ = await self._exchange.fetch(sent, model)
             told = {item.get("index", place): item["embedding"] for place, item in enumerate(data["data"])}
             tokens = (data.get("usage") or {}).get("prompt_tokens")
             return Embedded([told[place] for place in sorted(told)], data, tokens, str(data.get("model") or ""))
@@ -133,18 +136,13 @@ class OpenAIEndpoint:
 
         return await client.post(path, cast_to=httpx2.Response, body=body, options=_options(seconds))
 
-    async def _open(self, body: dict[str, Any], seconds: float | None) -> HTTPResponse:
+    async def _open(self, path: str, body: dict[str, Any], seconds: float | None) -> Response:
         """The response of a stream, its body not yet read."""
         client = await self._clients.get()
         from openai import AsyncStream
 
         stream = await client.post(
-            self._form.path,
-            cast_to=object,
-            body=body,
-            options=_options(seconds),
-            stream=True,
-            stream_cls=AsyncStream[object],
+            path, cast_to=object, body=body, options=_options(seconds), stream=True, stream_cls=AsyncStream[object]
         )
         return stream.response
 

@@ -286,8 +286,7 @@ async def broken_off(scenario: str, line: Line, error: bytes) -> bool:
     elif scenario == "unfinished-stream":
         await line.end()
     elif scenario == "stalled-stream":
-        await line.send(b": still here\n\n")
-        await line.stall()
+        await line.mutter(b": still here\n\n")
     elif scenario == "malformed-event":
         await line.send(b'data: {"choices": [{\n\n')
         await line.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -81,6 +81,16 @@ class Line:
         """Say nothing more until the client hangs up."""
         self.keep = False
         await self.reader.read()
+        self.gone.set()
+
+    async def mutter(self, piece: bytes) -> None:
+        """Send something that says nothing, again and again, until the client hangs up."""
+        self.keep = False
+        hung_up = asyncio.ensure_future(self.reader.read())
+        with suppress(ConnectionError):
+            while not (await asyncio.wait([hung_up], timeout=0.05))[0]:
+                await self.send(piece)
+        hung_up.cancel()
         self.gone.set()
 
     def _head(self, status: int, headers: dict[str, str]) -> None:
