@@ -11,12 +11,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..knowledge.errors import RactoError
-from ..knowledge.ledger import Usage
 from ..knowledge.vocabulary import ChatRequest, EmbeddingConfig, EmbeddingResponse, LLMResponse
-from . import prices
 from .dispatch import Call
 from .routing import Endpoint
 
@@ -30,6 +28,20 @@ PICTURE_TOKENS = 4_000
 """What a picture is taken to be before it was counted; no provider takes more for one of its usual size."""
 BYTES_PER_DOCUMENT_TOKEN = 8
 """What a document is taken to be before it was counted, by the size of its file."""
+
+
+class Prices(Protocol):
+    """What says what a call costs; see `prices.cost` and `prices.estimate`."""
+
+    def cost(self, provider: str, model: str, usage: Mapping[str, int], *, base_url: str = ...) -> Decimal | None:
+        """US dollars."""
+        ...
+
+    def estimate(
+        self, provider: str, model: str, prompt_tokens: int, max_tokens: int, *, base_url: str = ...
+    ) -> Decimal | None:
+        """The most it can be."""
+        ...
 
 
 @dataclass(slots=True)
@@ -66,7 +78,7 @@ class Accounts:
     ) -> None:
         self._budget = budget
         self._telemetry = telemetry
-        self._prices = prices if models is None else models
+        self._models = models
         self._clock = clock
 
     async def pressing(self, call: Call) -> bool:
@@ -136,6 +148,8 @@ class Accounts:
     async def recalled(self, call: Call, response: LLMResponse) -> None:
         """Write down an answer of a cache: nobody was asked, nothing was spent."""
         if self._budget is not None:
+            from ..knowledge.ledger import Usage
+
             await self._budget.record(
                 Usage(
                     response.provider,
@@ -172,6 +186,15 @@ class Accounts:
             return Decimal(0)
         name, url = endpoint.provider.name, _url(endpoint)
         return self._prices.estimate(name, endpoint.model, most_tokens(request), most_written(request), base_url=url)
+
+    @property
+    def _prices(self) -> Prices:
+        """The registry, or the published prices: who asks for neither need not load them."""
+        if self._models is not None:
+            return self._models
+        from . import prices
+
+        return prices
 
     async def _write(self, account: Account, usage: Mapping[str, int], cost: Decimal | None, outcome: str) -> None:
         if self._budget is not None and account.reservation is not None:

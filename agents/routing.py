@@ -29,12 +29,17 @@ class Endpoint:
         return f"{self.provider.name}/{self.model}"
 
 
+_STRICT = ConfigDict(extra="forbid", defer_build=True)
+
+
 class RoutingTier(BaseModel):
     """One step of a ladder of models.
 
     :param model: The provider's name of the model.
     :param max_score: The highest complexity this model is asked for, 0 to 100.
     """
+
+    model_config = ConfigDict(defer_build=True)
 
     model: str = Field(min_length=1)
     max_score: float = Field(default=100.0, ge=0.0, le=100.0)
@@ -118,7 +123,7 @@ class CostAwareRouter:
 class TaskOptions(BaseModel):
     """What a task is asked with, unless the call says otherwise."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = _STRICT
 
     temperature: float | None = Field(default=None, ge=0.0, le=2.0)
     max_tokens: int | None = Field(default=None, gt=0)
@@ -129,7 +134,7 @@ class TaskOptions(BaseModel):
 class TaskRoute(BaseModel):
     """Who does a task."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = _STRICT
 
     provider: str
     model: str
@@ -144,20 +149,25 @@ class TaskRoute(BaseModel):
         ]
 
 
-def _default(model: str, fallback: str) -> TaskRoute:
-    options = TaskOptions(fallback_provider="openai", fallback_model=fallback)
-    return TaskRoute(provider="anthropic", model=model, options=options)
-
-
-_ROUTES = TypeAdapter(dict[str, TaskRoute])
-
-DEFAULT_TASKS = {
-    "code": _default("claude-3-opus-20240229", "gpt-4-turbo"),
-    "planning": _default("claude-3-sonnet-20240229", "gpt-4o"),
-    "reasoning": _default("claude-3-sonnet-20240229", "gpt-4o"),
-    "chat": _default("claude-3-haiku-20240307", "gpt-3.5-turbo"),
+DEFAULT_TASKS: Mapping[str, tuple[str, str]] = {
+    "code": ("claude-3-opus-20240229", "gpt-4-turbo"),
+    "planning": ("claude-3-sonnet-20240229", "gpt-4o"),
+    "reasoning": ("claude-3-sonnet-20240229", "gpt-4o"),
+    "chat": ("claude-3-haiku-20240307", "gpt-3.5-turbo"),
 }
-"""The rules the specification names; a file of your own replaces them task by task."""
+"""The rules the specification names: task → Anthropic's model, then OpenAI's. A table of your own replaces them task by task."""
+
+
+def default_routes() -> dict[str, TaskRoute]:
+    """`DEFAULT_TASKS` as routes."""
+    return {
+        task: TaskRoute(
+            provider="anthropic",
+            model=model,
+            options=TaskOptions(fallback_provider="openai", fallback_model=fallback),
+        )
+        for task, (model, fallback) in DEFAULT_TASKS.items()
+    }
 
 
 class TaskRouter:
@@ -167,7 +177,7 @@ class TaskRouter:
     """
 
     def __init__(self, routes: Mapping[str, TaskRoute] | None = None) -> None:
-        self.routes = {**DEFAULT_TASKS, **(routes or {})}
+        self.routes = {**default_routes(), **(routes or {})}
 
     @classmethod
     def from_file(cls, path: str | Path) -> TaskRouter:
@@ -176,7 +186,7 @@ class TaskRouter:
         :raises ConfigError: the file cannot be read or is not such a table.
         """
         try:
-            return cls(_ROUTES.validate_json(Path(path).read_bytes()))
+            return cls(TypeAdapter(dict[str, TaskRoute]).validate_json(Path(path).read_bytes()))
         except ValidationError as error:
             where = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
             raise ConfigError(f"{path} is no table of tasks: {where}.", "Each task needs provider and model.") from None
@@ -200,7 +210,7 @@ class RoutingConfig(BaseModel):
     :param by: `chain` keeps the order given, and chooses only between endpoints of the same model; `price` and `latency` sort all.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = _STRICT
 
     chat: str | None = None
     embed: str | None = None

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from .files import RactoFile
 from .prompts import RactoPrompt
 
+# Making the schemas of all these takes 15 ms, which who only imports them need not wait for.
+_CONFIG = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
+
 
 class MessageRole(StrEnum):
     """Who speaks."""
@@ -55,7 +58,7 @@ class Message(BaseModel):
     :param native: In the assistant's turn: `LLMResponse.native` of the answer it was.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    model_config = _CONFIG
 
     role: MessageRole
     content: str
@@ -72,6 +75,8 @@ class ReasoningConfig(BaseModel):
     :param budget_tokens: In tokens, for providers that take a number.
     :param include: Whether the thinking is wanted in the answer (`LLMResponse.thinking`).
     """
+
+    model_config = _CONFIG
 
     effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
     budget_tokens: int | None = Field(default=None, ge=0)
@@ -97,7 +102,7 @@ class ChatConfig(BaseModel):
     :param extra: Passed on to the provider as it is (`logit_bias`, `service_tier`); the parameters above win over it.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    model_config = _CONFIG
 
     user_message: str = Field(min_length=1)
     prompt: RactoPrompt | None = None
@@ -141,7 +146,7 @@ class LLMResponse(BaseModel):
     :param request_id: The provider's own id of the call.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    model_config = _CONFIG
 
     content: str | None = None
     thinking: str | None = None
@@ -204,6 +209,8 @@ class EmbeddingConfig(BaseModel):
     :param extra: Passed on to the provider as it is.
     """
 
+    model_config = _CONFIG
+
     texts: list[str] = Field(min_length=1)
     model: str | None = None
     dimensions: int | None = Field(default=None, ge=1)
@@ -215,6 +222,8 @@ class EmbeddingVector(BaseModel):
 
     :param index: Its place in `EmbeddingConfig.texts`, from 0.
     """
+
+    model_config = _CONFIG
 
     index: int
     text: str
@@ -228,6 +237,8 @@ class EmbeddingVector(BaseModel):
 
 class EmbeddingResponse(BaseModel):
     """The vectors of an embedding call, in the order of its texts."""
+
+    model_config = _CONFIG
 
     vectors: list[EmbeddingVector]
     model: str = ""
@@ -298,6 +309,8 @@ class BatchItem(BaseModel):
     :param extra: Passed on to the provider as it is.
     """
 
+    model_config = _CONFIG
+
     custom_id: str = Field(min_length=1)
     user_message: str = Field(min_length=1)
     temperature: float | None = Field(default=0.0, ge=0.0, le=2.0)
@@ -312,6 +325,8 @@ class BatchResult(BaseModel):
     :param error: Otherwise the provider's reason.
     :param raw: The provider's line of results, untouched; `None` when there was none.
     """
+
+    model_config = _CONFIG
 
     custom_id: str
     response: LLMResponse | None = None
@@ -331,6 +346,8 @@ class BatchJobInfo(BaseModel):
     :param request_count: How many requests it has; 0 while the provider has not counted them.
     :param raw: The provider's own words.
     """
+
+    model_config = _CONFIG
 
     job_id: str
     provider: str
