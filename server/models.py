@@ -43,7 +43,7 @@ def connect(settings: Settings, database: Database) -> Models:
     embedders = _endpoints("embedding_models", settings, providers)
     for name in ALWAYS:
         _provider(name, settings, providers)
-    remote = _remote(settings)
+    remote = remote_registry(settings)
     registry = ModelRegistry(cached(remote) if remote else None, tuple(providers.values()))
     budget = _budget(settings, database)
     tiers = [RoutingTier(model=model, max_score=score) for model, score in settings.tiers.items()]
@@ -123,7 +123,7 @@ def _telemetry(settings: Settings) -> Telemetry | None:
     return Telemetry(RactoTracer())
 
 
-def _remote(settings: Settings) -> RemoteRegistryConfig | None:
+def remote_registry(settings: Settings) -> RemoteRegistryConfig | None:
     if settings.registry_url is None:
         return None
     return RemoteRegistryConfig(url=settings.registry_url, cache_path=settings.database.with_name("models.json"))

@@ -264,14 +264,17 @@ class ScrubbingFormatter(logging.Formatter):
         return self._secrets.scrub(self._inner.format(record))
 
 
-_own = cache(Secrets)
+@cache
+def own() -> Secrets:
+    """The secrets of this person on this machine."""
+    return Secrets()
 
 
 def secret(name: str) -> str | None:
     """The value of a secret of this person; see `Secrets.get`."""
-    return _own().get(name)
+    return own().get(name)
 
 
 def scrub(text: str) -> str:
     """A text without this person's secrets; see `Secrets.scrub`."""
-    return _own().scrub(text)
+    return own().scrub(text)

@@ -294,7 +294,7 @@ class ChatTools:
 async def ask(
     models: Models, config: ChatConfig, call: ToolContext, model: str | None, *, task: str = "", component: str = ""
 ) -> tuple[Answer, LLMResponse]:
-    """What a model answers to `config`, its words told as progress while they come.
+    """What a model answers to `config`. Its words are told as progress while they come: the number of characters so far, and the last ones.
 
     :param model: As `named` gives it.
     :raises RactoGatewayError: nobody answered.
@@ -308,8 +308,8 @@ async def ask(
     else:
         async with aclosing(models.gateway.stream(config, **about)) as chunks:
             async for chunk in chunks:
-                if chunk.delta.text:
-                    call.progress(len(chunk.accumulated_text), None, chunk.accumulated_text[-_TAIL:])
+                if new := len(chunk.delta.text):
+                    call.progress(len(chunk.accumulated_text), None, chunk.accumulated_text[-max(new, _TAIL) :])
                 response = chunk.response or response
     assert response is not None  # the last chunk of a stream has it
     return _answer(response, time.perf_counter() - begun), response

@@ -59,9 +59,10 @@ class Services:
         :raises ConfigError: the settings of the models are wrong.
         """
         with self._lock:
-            if (models := self._models) is None:
-                models = self._models = self.connect(self.database)
-            return models
+            if self._models is not None:
+                return self._models
+            self._models = made = self.connect(self.database)
+            return made
 
     async def models(self) -> Models:
         """`connected`, off the event loop."""
