@@ -14,7 +14,6 @@ from ..knowledge.ledger import SCOPES, Period, Scope, units
 T = TypeVar("T")
 
 Policy = Literal["ignore", "warn", "enforce"]
-Tier = Literal["free", "low", "medium", "high"]
 
 POLICIES: Final = get_args(Policy)
 PERIODS: Final = get_args(Period)
@@ -92,20 +91,6 @@ def period_start(period: Period, now: float, zone: tzinfo | None, *, after: int 
         months = day.year * 12 + day.month - 1 + after
         day = day.replace(year=months // 12, month=months % 12 + 1, day=1)
     return day.timestamp()
-
-
-def price_tier(per_1k_tokens: Decimal | None, *, local: bool = False) -> Tier | None:
-    """How dear a model is: `free` only when it runs here, `low` below $0.01 for 1,000 tokens, `medium` to $0.05, `high` above.
-
-    :param per_1k_tokens: US dollars; `None`, and no tier, when it is not known.
-    """
-    if local:
-        return "free"
-    if per_1k_tokens is None:
-        return None
-    if per_1k_tokens < Decimal("0.01"):
-        return "low"
-    return "medium" if per_1k_tokens <= Decimal("0.05") else "high"
 
 
 def one_of(kind: str, value: T, known: Sequence[str]) -> T:

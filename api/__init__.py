@@ -11,6 +11,8 @@ TYPE_CHECKING = (
     False  # what type checkers know it by; importing `typing` for it would be most of what `import racto` costs
 )
 if TYPE_CHECKING:
+    from racto.agents.budget import Budget
+    from racto.agents.caches import CacheConfig, CacheStats, ExactMatchCache, RedisExactCache
     from racto.agents.calls import Blob, Caller, Content, Embedded, Link, Text, ToolContext, ToolOutput
     from racto.agents.gateway import ModelGateway
     from racto.agents.kits import (
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         OpenAIDeveloperKit,
         OpenAILLMKit,
     )
+    from racto.agents.limits import BudgetLimit
     from racto.agents.model_metadata import ModelMetadata
     from racto.agents.models import ModelRegistry
     from racto.agents.offers import (
@@ -37,9 +40,11 @@ if TYPE_CHECKING:
         Toolset,
     )
     from racto.agents.routing import CostAwareRouter, Endpoint, RoutingConfig, RoutingTier, TaskRoute, TaskRouter
+    from racto.agents.semantic_cache import SemanticCache
     from racto.agents.toolbox import ParamSchema, Tool, ToolRegistry, ToolSchema, tool
     from racto.agents.truncation import TokenTruncator, TruncationConfig
     from racto.knowledge.catalogue import PageEntry
+    from racto.knowledge.chat_memory import ChatMemoryConfig, RedisChatMemory
     from racto.knowledge.contexts import ContextStore
     from racto.knowledge.database import Database
     from racto.knowledge.documents import Document
@@ -83,6 +88,7 @@ if TYPE_CHECKING:
     from racto.knowledge.processing import BaseProcessor, ProcessingPipeline, TextCleaner
     from racto.knowledge.prompt_store import PromptStore
     from racto.knowledge.prompts import RactoPrompt
+    from racto.knowledge.rate_limit import RateLimitConfig, RedisRateLimiter
     from racto.knowledge.readers import BaseReader, FileReaderRegistry
     from racto.knowledge.roots import Roots
     from racto.knowledge.templates import TemplateStore
@@ -105,6 +111,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "agents.budget": ("Budget",),
+    "agents.caches": ("CacheConfig", "CacheStats", "ExactMatchCache", "RedisExactCache"),
     "agents.calls": ("Blob", "Caller", "Content", "Embedded", "Link", "Text", "ToolContext", "ToolOutput"),
     "agents.gateway": ("ModelGateway",),
     "agents.kits": (
@@ -119,6 +127,7 @@ _HOMES = {
         "OpenAIDeveloperKit",
         "OpenAILLMKit",
     ),
+    "agents.limits": ("BudgetLimit",),
     "agents.model_metadata": ("ModelMetadata",),
     "agents.models": ("ModelRegistry",),
     "agents.offers": (
@@ -131,9 +140,11 @@ _HOMES = {
         "Toolset",
     ),
     "agents.routing": ("CostAwareRouter", "Endpoint", "RoutingConfig", "RoutingTier", "TaskRoute", "TaskRouter"),
+    "agents.semantic_cache": ("SemanticCache",),
     "agents.toolbox": ("ParamSchema", "Tool", "ToolRegistry", "ToolSchema", "tool"),
     "agents.truncation": ("TokenTruncator", "TruncationConfig"),
     "knowledge.catalogue": ("PageEntry",),
+    "knowledge.chat_memory": ("ChatMemoryConfig", "RedisChatMemory"),
     "knowledge.contexts": ("ContextStore",),
     "knowledge.database": ("Database",),
     "knowledge.documents": ("Document",),
@@ -177,6 +188,7 @@ _HOMES = {
     "knowledge.processing": ("BaseProcessor", "ProcessingPipeline", "TextCleaner"),
     "knowledge.prompt_store": ("PromptStore",),
     "knowledge.prompts": ("RactoPrompt",),
+    "knowledge.rate_limit": ("RateLimitConfig", "RedisRateLimiter"),
     "knowledge.readers": ("BaseReader", "FileReaderRegistry"),
     "knowledge.roots": ("Roots",),
     "knowledge.templates": ("TemplateStore",),
@@ -209,9 +221,14 @@ __all__ = [
     "BaseProcessor",
     "BaseReader",
     "Blob",
+    "Budget",
     "BudgetExceededError",
+    "BudgetLimit",
+    "CacheConfig",
+    "CacheStats",
     "Caller",
     "ChatConfig",
+    "ChatMemoryConfig",
     "CircuitOpenError",
     "ConfigError",
     "ConflictError",
@@ -231,6 +248,7 @@ __all__ = [
     "EmbeddingVector",
     "EncryptedError",
     "Endpoint",
+    "ExactMatchCache",
     "FileReaderRegistry",
     "FinishReason",
     "Gateway",
@@ -274,15 +292,20 @@ __all__ = [
     "RactoGatewayTimeoutError",
     "RactoMCPServer",
     "RactoPrompt",
+    "RateLimitConfig",
     "RateLimitedError",
     "ReadError",
     "ReasoningConfig",
+    "RedisChatMemory",
+    "RedisExactCache",
+    "RedisRateLimiter",
     "ResourceEntry",
     "ResourceFamily",
     "ResponseModelValidationError",
     "Roots",
     "RoutingConfig",
     "RoutingTier",
+    "SemanticCache",
     "StorageError",
     "StreamChunk",
     "StreamDelta",

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from racto.agents.budget import Budget
-from racto.agents.limits import EACH, PERIODS, BudgetLimit, period_start, price_tier
+from racto.agents.limits import EACH, PERIODS, BudgetLimit, period_start
 from racto.knowledge.database import Database
 from racto.knowledge.errors import BudgetExceededError, ConfigError, ConflictError, InputError, UnknownPriceError
 from racto.knowledge.ledger import Period, Scope, Usage, UsageLine, dollars, units
@@ -562,14 +562,6 @@ def test_any_sequence_of_calls_stands_as_plain_arithmetic_says(moves: list[tuple
 class _Open:
     def __init__(self, reservation: Any, user: str, cents: int, until: float) -> None:
         self.reservation, self.user, self.cents, self.until = reservation, user, cents, until
-
-
-def test_models_are_told_apart_by_price() -> None:
-    prices = {"0": "low", "0.0099": "low", "0.01": "medium", "0.05": "medium", "0.051": "high"}
-    assert {price: price_tier(Decimal(price)) for price in prices} == prices
-    assert price_tier(Decimal(0), local=True) == "free"
-    assert price_tier(None, local=True) == "free"
-    assert price_tier(None) is None
 
 
 def test_settings_that_cannot_be_are_refused(database: Database) -> None:
