@@ -326,6 +326,7 @@ async def _stream(scenario: str, asked: bool, thinking: str, line: Line) -> None
     told: dict[str, Any] = {"usage": _usage(scenario)} if asked else {}
     if scenario == "odd-usage":
         await line.send(_chunk(scenario, {}, _finish(scenario), **told))
+        await line.send(_chunk(scenario, None, usage=None))
     else:
         await line.send(_chunk(scenario, {}, _finish(scenario)))
         if asked:
