@@ -1,6 +1,8 @@
 # Every target sets up what it needs in .venv and repeats in seconds. Python: `make PYTHON=python3.12 …` to choose one.
 PYTHON ?= python3
 VENV := .venv
+# `make test MODELS=1` also installs PyTorch and real embedding weights; without it the tests that need them say they were skipped.
+MODELS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -16,13 +18,13 @@ serve: $(VENV)/.runtime ## the server over HTTP on http://127.0.0.1:8000/mcp (an
 test: lint ## lint, types, contracts and every test
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts
+lint: $(VENV)/.dev $(if $(MODELS),$(VENV)/.models) ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 
-bench: $(VENV)/.bench ## every benchmark, side by side with its peers; tables and charts land in benchmarks/results
+bench: $(VENV)/.bench $(VENV)/.models ## every benchmark, side by side with its peers; tables and charts land in benchmarks/results
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.dev ## docs/reference.md from the code
@@ -45,6 +47,11 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev: $(VENV)/.runtime
 	$(PIP) --group dev
+	@touch $@
+
+$(VENV)/.models: $(VENV)/.dev
+	$(PIP) torch==2.13.0
+	$(PIP) --group models
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.dev
