@@ -61,7 +61,8 @@ class Services:
         with self._lock:
             if self._models is not None:
                 return self._models
-            self._models = made = self.connect(self.database)
+            made = self.connect(self.database)
+            self._models = made
             return made
 
     async def models(self) -> Models:
