@@ -1,6 +1,6 @@
-"""What a text says of another, of labels, of a target: by a local ONNX model, or by a chat model. Every result names which.
+"""What a text says of another, of labels, of a target: by a local ONNX model, a hosted classifier or a chat model. Every result names which.
 
-The scores of a local model are its own probabilities; those of a chat model are what it says of itself.
+The scores of a classifier are its own probabilities; those of a chat model are what it says of itself.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from .tokens import Token, TokenCount
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from .providers.huggingface_zero_shot import HuggingFaceZeroShot
 
 PROVIDER = "local"
 HYPOTHESIS = "This text is about {}."
@@ -137,23 +139,32 @@ class LocalNLI:
 
 
 class NLP:
-    """Inference, classification and stance.
+    """Inference, classification and stance: by the first of these that is there and available, or by the one whose model is named.
 
-    :param local: Asked first.
-    :param chat: Asked when there is no local model, when that is not available, or when another model is named.
-    :raises ConfigError: there is neither.
+    :param local: Inference and classification in this process.
+    :param hosted: Classification only.
+    :param chat: Anything; also asked for every model the others do not have.
+    :raises ConfigError: there is none of them.
     """
 
-    def __init__(self, *, local: LocalNLI | None = None, chat: Chatting | None = None) -> None:
-        if local is None and chat is None:
-            raise ConfigError("Nothing can classify texts.", "Give a local NLI model or a chat model.")
+    def __init__(
+        self,
+        *,
+        local: LocalNLI | None = None,
+        hosted: HuggingFaceZeroShot | None = None,
+        chat: Chatting | None = None,
+    ) -> None:
+        if local is None and hosted is None and chat is None:
+            raise ConfigError("Nothing can classify texts.", "Give a local NLI model, a hosted one or a chat model.")
         self._local = local
+        self._hosted = hosted
         self._chat = chat
 
     async def infer_nli(self, premise: str, hypothesis: str, model: str | None = None) -> NLIResult:
         """Whether the premise entails or contradicts the hypothesis.
 
         :param model: The local model's name, or a model for the chat; `None` leaves it open.
+        :raises ModelNotAvailableError: nobody has the model.
         """
         _needed(premise=premise, hypothesis=hypothesis)
         local = await self._locally([(premise, hypothesis)], model)
@@ -188,6 +199,9 @@ class NLP:
         local = await self._locally([(text, sentence) for sentence in sentences], model)
         if local is not None:
             scores, by = _entailed(local[0], multi_label), local[1]
+        elif self._hosted is not None and model in (None, self._hosted.model):
+            scores = await self._hosted.scores(text, labels, hypothesis, alone=multi_label)
+            by = self._hosted.name
         else:
             shape = _scores(len(labels), alone=multi_label)
             shown = await self._asked(_ZERO_SHOT, shape, model, text=text, statements=sentences)
@@ -219,25 +233,25 @@ class NLP:
     async def _locally(
         self, pairs: Sequence[tuple[str, str]], model: str | None
     ) -> tuple[NDArray[np.float32], str] | None:
-        """The local model's logits and its name; `None` when the chat model is to be asked."""
+        """The local model's logits and its name; `None` when another is to be asked."""
         local = self._local
-        if local is None or (model not in (None, local.model) and self._chat is not None):
+        if local is None or model not in (None, local.model):
             return None
-        if model not in (None, local.model):
-            raise ModelNotAvailableError(
-                f"The local model is {local.model}, not {model}.",
-                "Name that one, or give a chat model.",
-                model=model or "",
-            )
         try:
             return await local.logits(pairs), f"{PROVIDER}/{local.model}"
         except ModelNotAvailableError:
-            if self._chat is None or model is not None:
+            if model is not None or (self._chat is None and self._hosted is None):
                 raise
             return None
 
     async def _asked(self, prompt: RactoPrompt, shape: type[S], model: str | None, **question: Any) -> _Shown[S]:
-        assert self._chat is not None
+        if self._chat is None:
+            have = " and ".join(each.model for each in (self._local, self._hosted) if each is not None)
+            raise ModelNotAvailableError(
+                f"Only {have} can be asked, and not for this." if model is None else f"There is {have}, not {model}.",
+                "Name one that is there, or give a chat model.",
+                model=model or "",
+            )
         config = ChatConfig(
             user_message=json.dumps(question, ensure_ascii=False), prompt=prompt, response_model=shape, max_tokens=1024
         )

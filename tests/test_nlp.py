@@ -1,4 +1,5 @@
-"""Inference, zero-shot classification and stance: by a tiny ONNX model the test makes (it counts words), and by a scripted chat model."""
+"""Inference, zero-shot classification and stance: by a tiny ONNX model the test makes (it counts words), a local server in
+Hugging Face's words, and a scripted chat model."""
 
 from __future__ import annotations
 
@@ -13,16 +14,22 @@ import pytest
 from racto.agents.gateway import ModelGateway
 from racto.agents.local_models import ModelManager
 from racto.agents.nlp import NLP, LocalNLI, NLILabel, NLIResult, StanceLabel, StanceResult
+from racto.agents.providers.huggingface_zero_shot import HuggingFaceZeroShot
 from racto.agents.providers.simulated import Reply, SimulatedProvider
 from racto.agents.routing import Endpoint
 from racto.knowledge.errors import (
     ConfigError,
     InputError,
+    MalformedResponseError,
     ModelNotAvailableError,
+    OverloadedError,
+    RactoGatewayAuthError,
     ResponseModelValidationError,
 )
 from racto.knowledge.vocabulary import ChatRequest
 
+from tests.dialects import KEY
+from tests.dialects.server import DialectServer, Line, Received
 from tests.onnx_models import nli_model
 
 T = TypeVar("T")
@@ -175,3 +182,78 @@ def test_tokens_are_counted_and_shown_by_the_tokenizers_of_the_house(local: Loca
     assert count.count > 0
     with pytest.raises(InputError, match="not on this machine"):
         NLP(local=local).tokenize("four words", "no-such-model")
+
+
+class ZeroShotServer(DialectServer):
+    """The `zero-shot-classification` of the Inference API: a label fits the better the oftener it is in the text."""
+
+    def __init__(self, *, old: bool = False) -> None:
+        super().__init__()
+        self.old = old
+
+    def error(self, status: int) -> tuple[Any, dict[str, str]]:
+        return {"error": f"Told to fail with {status}."}, {}
+
+    def scenario(self, request: Received) -> str:
+        return request.path.removeprefix("/hf-inference/models/")
+
+    async def answer(self, scenario: str, request: Received, line: Line) -> None:
+        labels = request.body["parameters"]["candidate_labels"]
+        scores = {label: request.body["inputs"].split().count(label.split()[0]) for label in labels}
+        total = 1 if request.body["parameters"]["multi_label"] else sum(scores.values())
+        ranked = sorted(((label, score / total) for label, score in scores.items()), key=lambda each: -each[1])
+        if scenario == "lost":
+            ranked.pop()
+        if self.old:
+            await line.json({"sequence": "…", "labels": [x for x, _ in ranked], "scores": [y for _, y in ranked]})
+        else:
+            await line.json([{"label": label, "score": score} for label, score in ranked])
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_hosted_classifier_ranks_labels_and_tells_stance(old: bool, local: LocalNLI) -> None:
+    async def judge() -> None:
+        server = ZeroShotServer(old=old)
+        async with server.running() as base:
+            hosted = HuggingFaceZeroShot("facebook/bart-large-mnli", KEY, router=base)
+            try:
+                nlp = NLP(hosted=hosted)
+                found = await nlp.classify_zero_shot("b a a b a", ["b", "a"])
+                assert (found.scores, found.label) == ({"a": 0.6, "b": 0.4}, "a")
+                assert found.by == "huggingface/facebook/bart-large-mnli"
+                stance = await nlp.classify_stance("against this and neutral but against and against", "taxes")
+                assert stance.label is StanceLabel.AGAINST
+                assert stance.neutral == 0.25
+                assert server.received[1].body["parameters"]["hypothesis_template"] == "The author of this text is {}."
+                assert server.received[1].headers["authorization"] == f"Bearer {KEY}"
+                with pytest.raises(ModelNotAvailableError, match="not for this"):
+                    await nlp.infer_nli("a", "b")
+                named = await NLP(local=local, hosted=hosted).classify_zero_shot("a", ["b", "a"], hosted.model)
+                assert named.by == hosted.name
+            finally:
+                await hosted.aclose()
+
+    run(judge())
+
+
+@pytest.mark.parametrize(
+    ("model", "error"),
+    [
+        ("status-401", RactoGatewayAuthError),
+        ("status-404", ModelNotAvailableError),
+        ("status-503", OverloadedError),
+        ("lost", MalformedResponseError),
+        ("malformed-json", MalformedResponseError),
+    ],
+)
+def test_what_a_hosted_classifier_fails_with_is_told_as_every_providers(model: str, error: type[Exception]) -> None:
+    async def judge() -> None:
+        async with ZeroShotServer().running() as base:
+            hosted = HuggingFaceZeroShot(model, KEY, router=base)
+            try:
+                await NLP(hosted=hosted).classify_zero_shot("a", ["b", "a"])
+            finally:
+                await hosted.aclose()
+
+    with pytest.raises(error):
+        run(judge())

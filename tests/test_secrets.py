@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from racto.agents import providers
+from racto.agents.budget import Budget
 from racto.agents.gateway import ModelGateway
 from racto.agents.retry import RetryConfig
 from racto.agents.routing import Endpoint
@@ -230,13 +231,14 @@ def test_a_planted_key_is_nowhere_after_calls_of_every_kind(tmp_path: Path, capl
             cache = ExactMatchCache(store=SQLiteKeyValue(database, namespace="answers"))
             for scenario in ("plain", "status-401", "status-429", "status-500", "malformed-json", "cut-before", "html"):
                 gateway = ModelGateway(
-                    chain=[Endpoint(openai, scenario)], exact_cache=cache, retry=RetryConfig(max_attempts=1)
+                    chain=[Endpoint(openai, scenario)],
+                    exact_cache=cache,
+                    budget=Budget(database),
+                    telemetry=telemetry,
+                    retry=RetryConfig(max_attempts=1),
                 )
                 try:
-                    with telemetry.span("chat", "openai", scenario) as call:
-                        response = await gateway.chat(ChatConfig(user_message="Hello?"))
-                        call.record(response)
-                        shown.append(repr(response))
+                    shown.append(repr(await gateway.chat(ChatConfig(user_message="Hello?"))))
                 except RactoGatewayError as error:
                     shown.append("".join(traceback.format_exception(error)) + repr(error.as_dict()))
             await openai.aclose()
@@ -248,7 +250,9 @@ def test_a_planted_key_is_nowhere_after_calls_of_every_kind(tmp_path: Path, capl
     provider.shutdown()
     with database.reading() as connection:
         assert connection.execute("SELECT count(*) FROM keyvalue").fetchone()[0] == 1
+        assert connection.execute("SELECT count(*) FROM usage").fetchone()[0] == 7
     database.close()
+    assert len(exporter.get_finished_spans()) == 7
     places = {
         "answers and errors": "\n".join(shown),
         "logs": caplog.text,
