@@ -7,6 +7,7 @@ Each stage is a collaborator that may be absent, and then costs nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -193,6 +194,19 @@ class ModelGateway:
 
         return await self._dispatcher.through(call, same, attempt)
 
+    async def availability(self) -> dict[str, RactoGatewayError | None]:
+        """Every provider by name, and the error with which it fails to list its models; `None` when it is there."""
+
+        async def look(provider: Provider) -> RactoGatewayError | None:
+            try:
+                await provider.models()
+            except RactoGatewayError as error:
+                return error
+            return None
+
+        providers = self.routes.providers
+        return dict(zip(providers, await asyncio.gather(*map(look, providers.values())), strict=True))
+
     async def aclose(self) -> None:
         """Close every provider's clients."""
         for provider in self.routes.providers.values():
@@ -279,8 +293,7 @@ class ModelGateway:
 
     async def _endpoints(self, call: Call, wish: Wish, request: ChatRequest | EmbeddingConfig) -> list[Endpoint]:
         """Who is to be asked, in order; the reasons go into `call.why`."""
-        several = len(self.routes.chain) > 1
-        thrifty = several and await self._accounts.pressing(call)
+        thrifty = self.routes.several and await self._accounts.pressing(call)
         if thrifty or self.routes.by_price:
             await self._accounts.ready()
 

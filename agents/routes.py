@@ -63,7 +63,7 @@ class Routes:
         breaker: Callable[[], CircuitBreaker] | None = None,
     ) -> None:
         if router is None and any(endpoint.model == AUTO for endpoint in chain):
-            raise ConfigError("model='auto' needs a router.", "Give router=CostAwareRouter([...]), or name a model.")
+            raise _no_router()
         self.chain = tuple(chain)
         self.embedders = tuple(embedders)
         self.providers: Mapping[str, Provider] = {
@@ -71,6 +71,8 @@ class Routes:
             for provider in [*(endpoint.provider for endpoint in (*chain, *embedders)), *providers]
         }
         self.latencies = LatencyTracker()
+        self.several = len(self.chain) > 1 or tasks is not None
+        """Whether a call may have a choice."""
         self.by_price = self._by_price(config or RoutingConfig())
         """Whether prices decide about the order."""
         self._router = router
@@ -103,7 +105,7 @@ class Routes:
             return [route.model]
         name = wish.model or (self.chain[0].model if self.chain else AUTO)
         if name == AUTO and self._router is not None:
-            return [tier.model for tier in self._router.tiers]
+            return [self._split(tier.model)[1] for tier in self._router.tiers]
         return [self._split(name)[1]]
 
     def choose(self, wish: Wish, price: Price, *, thrifty: bool = False) -> tuple[list[Endpoint], list[str]]:
@@ -128,15 +130,23 @@ class Routes:
         known = self.embedders if wish.operation == "embed" else self.chain
         if wish.model is None or wish.model == AUTO:
             chain = list(known)
+            if wish.model == AUTO and all(each.model != AUTO for each in chain):
+                chain = [Endpoint(self._provider(None), AUTO), *chain]
         else:
             provider, name = self._split(wish.model)
             same = [each for each in known if each.model == name and provider in (None, each.provider.name)]
             chain = same or [Endpoint(self._provider(provider), name)]
-        if self._router is None or not any(each.model == AUTO for each in chain):
+        if all(each.model != AUTO for each in chain):
             return chain
-        model = self._router.route(wish.text)
-        why.append(f"complexity {self._router.score(wish.text):g} of 100: {model}")
-        return [Endpoint(each.provider, model) if each.model == AUTO else each for each in chain]
+        if self._router is None:
+            raise _no_router()
+        routed = self._router.route(wish.text)
+        why.append(f"complexity {self._router.score(wish.text):g} of 100: {routed}")
+        owner, model = self._split(routed)
+        return [
+            Endpoint(self.providers[owner] if owner else each.provider, model) if each.model == AUTO else each
+            for each in chain
+        ]
 
     def _task_steps(self, wish: Wish) -> tuple[list[Endpoint], list[str]]:
         route = self.route(wish)
@@ -196,3 +206,7 @@ class Routes:
         if name not in self.providers:
             raise unknown_name("provider", name, self.providers)
         return self.providers[name]
+
+
+def _no_router() -> ConfigError:
+    return ConfigError("model='auto' needs a router.", "Give router=CostAwareRouter([...]), or name a model.")

@@ -274,6 +274,23 @@ def test_an_attachment_goes_to_the_first_model_that_can_see_it() -> None:
     assert not blind.requests
 
 
+def test_without_any_model_the_error_says_what_to_do() -> None:
+    with pytest.raises(ModelNotAvailableError, match="key"):
+        chat(ModelGateway(chain=[]))
+    with pytest.raises(ModelNotAvailableError, match="key"):
+        read(ModelGateway(chain=[]))
+
+
+def test_which_providers_are_there_is_told_with_the_reason_for_those_that_are_not() -> None:
+    class Down(Model):
+        async def models(self) -> list[dict[str, Any]]:
+            raise ConnectionLostError("nobody listens")
+
+    there = asyncio.run(gateway(Model("one"), Down("two")).availability())
+    assert there["one"] is None
+    assert isinstance(there["two"], ConnectionLostError)
+
+
 # -- parameters
 
 

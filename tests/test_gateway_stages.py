@@ -11,10 +11,11 @@ from typing import Any, Unpack
 
 import pytest
 from pydantic import BaseModel
-from racto.agents.budget import Budget, BudgetLimit
+from racto.agents.budget import Budget
 from racto.agents.caches import ExactMatchCache
 from racto.agents.gateway import ModelGateway
 from racto.agents.kits import EmbeddingKit, Stages
+from racto.agents.limits import BudgetLimit
 from racto.agents.models import ModelRegistry
 from racto.agents.providers.simulated import Reply, SimulatedProvider
 from racto.agents.retry import RetryConfig

@@ -114,6 +114,18 @@ def test_auto_becomes_the_model_of_the_tier_and_says_why() -> None:
     assert any("65" in reason and "gpt-4o" in reason for reason in why)
 
 
+def test_a_call_may_ask_for_auto_and_a_tier_may_name_its_provider() -> None:
+    tiers = [RoutingTier(model="cheap/small", max_score=30), RoutingTier(model="large")]
+    routes = Routes([Endpoint(provider("dear"), "usual")], providers=[provider("cheap")], router=CostAwareRouter(tiers))
+    asked = [str(each) for each in routes.choose(Wish("chat", "What is 2+2?", model="auto"), free)[0]]
+    assert asked == ["cheap/small", "dear/usual"]
+    assert str(routes.choose(Wish("chat", RLHF, model="auto"), free)[0][0]) == "dear/large"
+    assert str(routes.choose(Wish("chat", RLHF), free)[0][0]) == "dear/usual"
+    assert routes.models(Wish("chat", model="auto")) == ["small", "large"]
+    with pytest.raises(ConfigError, match="router"):
+        Routes([Endpoint(provider("dear"), "usual")]).choose(Wish("chat", model="auto"), free)
+
+
 # -- by task and component
 
 
