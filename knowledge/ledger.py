@@ -136,9 +136,8 @@ class _Sums:
                 f"SELECT coalesce(sum(cost), 0), (SELECT max(id) FROM usage) FROM usage WHERE at >= :since {theirs}",  # noqa: S608 - constants
                 {"name": name, "since": since},
             ).fetchone()
-            if (
-                newest or 0
-            ) == self._last:  # else this reader is behind another, and its sum would miss what that one has added
+            # A reader that is behind another is not remembered: its sum would miss what that one has added.
+            if (newest or 0) == self._last:
                 if len(self._known) >= MOST_SUMS or len(sums) >= MOST_TIMES:
                     self._known.clear()
                 self._known.setdefault((scope, name), {})[since] = total

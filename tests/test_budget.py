@@ -20,7 +20,7 @@ from racto.agents.budget import Budget
 from racto.agents.limits import EACH, PERIODS, BudgetLimit, period_start
 from racto.knowledge.database import Database
 from racto.knowledge.errors import BudgetExceededError, ConfigError, ConflictError, InputError, UnknownPriceError
-from racto.knowledge.ledger import Period, Scope, Usage, UsageLine, dollars, units
+from racto.knowledge.ledger import Ledger, Period, Scope, Usage, UsageLine, dollars, units
 
 pytestmark = pytest.mark.anyio
 
@@ -391,6 +391,31 @@ async def test_two_processes_see_what_the_other_spends(tmp_path: Path) -> None:
         assert await budget.pressure() == 1
     for database in databases:
         database.close()
+
+
+def test_a_reader_that_is_behind_the_writer_does_not_spoil_the_sums(database: Database) -> None:
+    ledger = Ledger(database)
+    with ledger.reading() as behind:
+        assert behind.spent("user", "ann", 0.0) == 0
+        with ledger.writing() as writer:
+            writer.record(Usage("p", "m", user="ann", cost=CENT), 10.0)
+        with ledger.reading() as ahead:
+            assert ahead.spent("user", "ann", 0.0) == units(CENT)
+        assert behind.spent("global", "", 0.0) == 0
+    with ledger.reading() as now:
+        assert now.spent("global", "", 0.0) == now.spent("user", "ann", 0.0) == units(CENT)
+
+
+async def test_what_is_spent_while_the_clock_was_set_back_belongs_to_the_day_it_showed(database: Database) -> None:
+    clock = Clock("2026-11-21T12:00:00+00:00")
+    budget = Budget(database, "enforce", limits=[_limit("1")], timezone="UTC", clock=clock)
+    await _spend(budget, Decimal("0.5"))
+    clock.advance(days=-1)
+    await _spend(budget, Decimal("0.5"))
+    clock.advance(days=1)
+    await _spend(budget, Decimal("0.5"))
+    with pytest.raises(BudgetExceededError, match=r"\$1 are spent"):
+        await budget.reserve(CENT)
 
 
 async def test_a_caller_that_is_cancelled_while_it_reserves_holds_nothing(database: Database) -> None:
