@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from racto.agents.providers import Provider, make
-from racto.agents.providers.openai_compatible import SERVERS, is_local
+from racto.agents.providers.exchange import is_local
+from racto.agents.providers.openai_compatible import SERVERS
 from racto.knowledge.errors import ConfigError, RactoGatewayAuthError, UnknownNameError, UnsupportedParameterError
 from racto.knowledge.vocabulary import (
     ChatRequest,

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from racto.agents.providers import openai, openai_compatible
+from racto.agents.providers import openai, openai_api
 from racto.agents.providers.wire import (
     PerLoop,
     SSEDecoder,
@@ -63,7 +63,7 @@ KEY = "sk-canary-0123456789abcdef"
     ],
 )
 def test_an_overflow_is_known_in_each_servers_own_words(status: int, message: str) -> None:
-    error = api_error(status, {"error": message}, provider="x", dialect=openai_compatible.DIALECT)
+    error = api_error(status, {"error": message}, provider="x", dialect=openai_api.COPIES)
     assert type(error) is ContextLengthError
     assert not error.transient
 

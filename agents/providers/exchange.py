@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, aclosing, suppress
 from typing import Any, Protocol, cast
+from urllib.parse import urlsplit
 
 from ...knowledge.errors import MalformedResponseError, RactoGatewayAPIError, RactoGatewayAuthError
 from ...knowledge.vocabulary import ChatRequest, FinishReason, LLMResponse, StreamChunk
@@ -193,3 +195,13 @@ async def drain(texts: AsyncIterator[Any]) -> None:
         async with asyncio.timeout(_DRAIN_SECONDS):
             async for _ in texts:
                 pass
+
+
+def is_local(url: str) -> bool:
+    """Whether a URL points to this machine or its own net: a loopback or private address, or a name without a domain."""
+    host = urlsplit(url).hostname or ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "." not in host or host.endswith((".local", ".localhost", ".internal"))
+    return address.is_loopback or address.is_private

@@ -13,10 +13,11 @@ from urllib.parse import quote, urlsplit
 
 from ...knowledge.errors import MalformedResponseError, RactoGatewayAPIError, UnsupportedParameterError
 from ...knowledge.vocabulary import EmbeddingConfig, EmbeddingResponse
-from . import openai_chat, openai_compatible
+from . import openai_chat
 from .embeddings import Embedded, batches, embed
+from .exchange import is_local
 from .http_exchange import HTTPExchange
-from .openai_api import OpenAIEndpoint
+from .openai_api import COPIES, OpenAIEndpoint
 from .openai_chat import Quirks
 from .wire import Dialect
 
@@ -24,16 +25,15 @@ PROVIDER = "huggingface"
 ROUTER = "https://router.huggingface.co"
 KEY_VARIABLES = ("HF_TOKEN", "HUGGINGFACE_TOKEN")
 
-_COPIES = openai_compatible.DIALECT
 DIALECT = Dialect(
-    overflow=re.compile(rf"{_COPIES.overflow.pattern}|inputs. must have less than", re.IGNORECASE),
+    overflow=re.compile(rf"{COPIES.overflow.pattern}|inputs. must have less than", re.IGNORECASE),
     missing=re.compile(
-        rf"{_COPIES.missing.pattern}|model_not_supported|not supported by (?:any )?provider|repository not found",
+        rf"{COPIES.missing.pattern}|model_not_supported|not supported by (?:any )?provider|repository not found",
         re.IGNORECASE,
     ),
-    unsupported=_COPIES.unsupported,
+    unsupported=COPIES.unsupported,
     exhausted=re.compile(r"monthly included credits|pre-paid credits|exceeded your .*quota", re.IGNORECASE),
-    parameters=_COPIES.parameters,
+    parameters=COPIES.parameters,
 )
 
 _EMBED_BATCH = 32  # what a Text Embeddings Inference server takes in one call, unless told otherwise
@@ -54,7 +54,7 @@ class HuggingFaceProvider(OpenAIEndpoint):
 
     def __init__(self, api_key: str | None = None, base_url: str | None = None, *, router: str = ROUTER) -> None:
         url = (base_url or router).rstrip("/").removesuffix("/v1") + "/v1"
-        self.local = openai_compatible.is_local(url) and base_url is not None
+        self.local = is_local(url) and base_url is not None
         form = openai_chat.form(Quirks(max_tokens="max_tokens", strict=False))
         keys = KEY_VARIABLES if base_url is None or _is_hugging_face(url) else ()
         super().__init__(PROVIDER, DIALECT, form, *keys, api_key=api_key, base_url=url, batch=_EMBED_BATCH)

@@ -30,10 +30,9 @@ from ...knowledge.vocabulary import (
     StreamChunk,
 )
 from .embeddings import Embedded, batches, embed
-from .exchange import Response
+from .exchange import Response, is_local
 from .http_exchange import HTTPExchange, lines_of
 from .ollama_chat import PROVIDER, ModelFacts, OllamaTurn, body, context_for, grounded
-from .openai_compatible import is_local
 from .wire import Dialect
 
 DEFAULT_URL = "http://localhost:11434"

@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from ...knowledge.errors import ConfigError, unknown_name
 from . import openai_chat
-from .openai_api import OpenAIEndpoint
+from .exchange import is_local
+from .openai_api import COPIES, OpenAIEndpoint
 from .openai_chat import Quirks
-from .wire import Dialect
-
-DIALECT = Dialect(
-    overflow=re.compile(
-        r"context_length_exceeded|exceed_context_size|maximum context length|available context size|maximum model length"
-        r"|inputs. tokens \+ .max_new_tokens|too large for model|greater than the context length|context the overflows",
-        re.IGNORECASE,
-    ),
-    missing=re.compile(
-        r"model_not_found|invalid_model|is not a valid model|no endpoints found for|model .* (?:does not exist|not found)",
-        re.IGNORECASE,
-    ),
-    unsupported=re.compile(
-        r"(?:unsupported|unrecognized|unknown|unexpected)[ _](?:parameter|value|field|argument|request argument)"
-        r"[\w ]*:? *['\"`]?(?P<named>[\w.]+)"
-        r"|['\"`](?P<quoted>[\w.]+)['\"`] is not supported"
-        r"|extra_forbidden\W+loc\W+body\W+(?P<place>\w+)",  # as pydantic says it, in vLLM and Mistral
-        re.IGNORECASE,
-    ),
-    exhausted=re.compile(r"insufficient_quota|insufficient credits|quota exceeded", re.IGNORECASE),
-    parameters={"random_seed": "seed", "reasoning_effort": "reasoning", "response_format": "response_schema"},
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +76,10 @@ class OpenAICompatibleProvider(OpenAIEndpoint):
         )
         super().__init__(
             server if kind.key_variable else "openai_compatible",
-            DIALECT,
+            COPIES,
             openai_chat.form(kind.quirks),
             *filter(None, [kind.key_variable]),
             api_key=api_key,
             base_url=url,
             batch=_EMBED_BATCH,
         )
-
-
-def is_local(url: str) -> bool:
-    """Whether a URL points to this machine or its own net: a loopback or private address, or a name without a domain."""
-    host = urlsplit(url).hostname or ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return "." not in host or host.endswith((".local", ".localhost", ".internal"))
-    return address.is_loopback or address.is_private
