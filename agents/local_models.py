@@ -138,14 +138,14 @@ def _loading(name: str, load: Callable[[], T]) -> T:
 def find_model(name: str, folders: Iterable[Path] = ()) -> Path:
     """The folder of a model.
 
-    :param name: A folder, a name below one of `folders`, a repository in the cache of `huggingface_hub`, or one of `KNOWN`.
+    :param name: The absolute path of a folder, a name below one of `folders`, a repository in the cache of `huggingface_hub`, or one of `KNOWN`.
     :raises ModelNotAvailableError: it is not on this machine.
     """
     repository = KNOWN.get(name, name)
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     cached = Path(os.environ.get("HF_HUB_CACHE") or home / "hub") / f"models--{repository.replace('/', '--')}"
     places = [Path(name).expanduser()] if Path(name).is_absolute() or name.startswith("~") else []
-    for folder in folders:
+    for folder in folders if ".." not in Path(repository).parts else ():
         places += [folder / repository, folder / repository.rpartition("/")[2]]
     commit = cached / "refs" / "main"
     if commit.is_file():

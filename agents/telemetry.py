@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..knowledge.errors import ConfigError, RactoError
@@ -100,7 +100,7 @@ class Observation:
     seconds: float = 0.0
     first_chunk: float | None = None
     _clock: Callable[[], float] = time.perf_counter
-    _begun: float = field(default=0.0)
+    _begun: float = 0.0
 
     def __post_init__(self) -> None:
         self._begun = self._clock()
@@ -378,9 +378,7 @@ def _words(call: Observation) -> dict[str, str]:
     if isinstance(answer := call.outcome, LLMResponse):
         parts = [_text(answer.content)] if answer.content else []
         parts += [_call(each.id, each.name, each.arguments) for each in answer.tool_calls]
-        told[OUTPUT_MESSAGES] = [
-            {"role": "assistant", "parts": parts, "finish_reason": answer.finish_reason.value},
-        ]
+        told[OUTPUT_MESSAGES] = [{"role": "assistant", "parts": parts, "finish_reason": answer.finish_reason.value}]
     return {key: json.dumps(value, ensure_ascii=False) for key, value in told.items()}
 
 

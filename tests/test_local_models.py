@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import math
 import subprocess
@@ -107,6 +106,12 @@ def test_a_model_is_found_by_folder_by_name_and_in_the_cache(tmp_path: Path, mon
 
 def test_a_model_that_is_not_here_is_not_available_and_says_how_to_get_it(tmp_path: Path) -> None:
     provider = SentenceTransformersProvider([tmp_path])
+    with pytest.raises(ModelNotAvailableError):
+        embed(
+            SentenceTransformersProvider([tmp_path / "below"]),
+            f"../{embedding_model(tmp_path / 'beside').name}",
+            "text",
+        )
     with pytest.raises(ModelNotAvailableError, match="hf download nobody/nothing") as missing:
         embed(provider, "nobody/nothing", "text")
     assert (missing.value.provider, missing.value.model) == ("sentence_transformers", "nobody/nothing")
@@ -260,4 +265,16 @@ def test_the_real_model_knows_what_is_alike_and_both_engines_agree(minilm: Path,
         assert one == pytest.approx(other, abs=1e-5)
     eating, meal, market, *_ = vectors(by_onnx)
     assert cosine(eating, meal) > 0.6 > 0.2 > cosine(eating, market)
-    assert json.dumps(vectors(by_onnx))
+
+
+@needs_minilm
+def test_many_callers_at_once_get_what_each_would_get_alone(minilm: Path, exported: Path) -> None:
+    for folder in (minilm, exported):
+        provider = SentenceTransformersProvider()
+        alone = vectors(embed(provider, str(folder), *TEXTS))
+
+        async def together(provider: SentenceTransformersProvider, model: str) -> list[EmbeddingResponse]:
+            return await asyncio.gather(*[provider.embed(EmbeddingConfig(texts=[text]), model) for text in TEXTS * 4])
+
+        for response, expected in zip(asyncio.run(together(provider, str(folder))), alone * 4, strict=True):
+            assert response.vectors[0].embedding == pytest.approx(expected, abs=1e-5)

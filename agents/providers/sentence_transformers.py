@@ -6,6 +6,7 @@ An ONNX file loads in a tenth of a second; PyTorch takes seconds and is only imp
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -187,10 +188,14 @@ def _by_torch(folder: Path, device: Device) -> Encode:
             "Use a model with an ONNX file (and pip install onnxruntime tokenizers), or pip install sentence-transformers.",
         ) from None
     model = SentenceTransformer(str(folder), device=device.value, local_files_only=True)
+    lock = (
+        threading.Lock()
+    )  # its tokenizer is set up anew for every call, and refuses that while another thread uses it
 
     def encode(texts: list[str]) -> tuple[NDArray[np.float32], int]:
-        vectors = model.encode(texts, show_progress_bar=False, convert_to_numpy=True)
-        read = model.tokenizer(texts, truncation=True, max_length=model.max_seq_length)
+        with lock:
+            vectors = model.encode(texts, show_progress_bar=False, convert_to_numpy=True)
+            read = model.tokenizer(texts, truncation=True, max_length=model.max_seq_length)
         return vectors, sum(map(len, read["input_ids"]))
 
     return encode
