@@ -29,9 +29,12 @@ from racto.agents.kits import (
 from racto.agents.providers.simulated import SimulatedProvider
 from racto.agents.routing import CostAwareRouter, RoutingTier
 from racto.agents.toolbox import ToolRegistry
+from racto.knowledge.edge import blocking
 from racto.knowledge.errors import ConfigError, InputError
 from racto.knowledge.prompts import RactoPrompt
 from racto.knowledge.vocabulary import ChatConfig, ChatRequest, EmbeddingConfig, LLMResponse
+
+from tests import dialects
 
 PROMPT = RactoPrompt(role="A tutor.", aim="Explain.", constraints=["Be brief."], tone="Kind", output_format="text")
 HELLO = ChatConfig(user_message="hello")
@@ -196,6 +199,49 @@ def test_auto_needs_a_router_and_then_asks_the_model_of_the_tier() -> None:
     assert kit.chat(ChatConfig(user_message="What is 2+2?")).model == "small"
     hard = "Explain the difference between RLHF, DPO, and PPO in the context of fine-tuning large language models."
     assert kit.chat(ChatConfig(user_message=hard)).model == "large"
+
+
+# -- over the wire
+
+DIALECTS = {
+    "openai": "openai:OpenAI",
+    "google": "google:Google",
+    "anthropic": "anthropic:Anthropic",
+    "ollama": "ollama:Ollama",
+    "huggingface": "huggingface:TGI",
+}
+
+
+@pytest.mark.parametrize("name", KITS)
+def test_a_kit_asks_its_providers_server_in_every_way(name: str) -> None:
+    async def main() -> None:
+        module, _, cls = DIALECTS[name].partition(":")
+        dialect = getattr(import_module(f"tests.dialects.{module}"), cls)()
+        async with dialect.running() as base:
+            options = dialect.options(base)
+            if name == "ollama":
+                del options["api_key"]
+            make: Any = KITS[name][0]
+            kit = make(model="plain", default_prompt=PROMPT, **options)
+            plain = await kit.achat(HELLO)
+            chunks = [chunk async for chunk in kit.astream(HELLO)]
+            blocked = await asyncio.to_thread(kit.chat, HELLO)
+            *_, last = await asyncio.to_thread(lambda: list(kit.stream(HELLO)))
+            if name != "anthropic":
+                config = EmbeddingConfig(texts=["one", "a longer one"], model="plain")
+                vectors = (await kit.aembed(config)).vectors
+                assert vectors == (await asyncio.to_thread(kit.embed, config)).vectors
+                assert [vector.text for vector in vectors] == config.texts
+            await asyncio.to_thread(blocking(kit.gateway.aclose))
+            await kit.gateway.aclose()
+        assert plain.content == dialects.TEXT
+        assert plain.provider == name
+        assert [chunk.is_final for chunk in chunks].count(True) == 1
+        for response in (chunks[-1].response, blocked, last.response):
+            assert response is not None
+            assert (response.content, response.usage) == (plain.content, plain.usage)
+
+    asyncio.run(main())
 
 
 # -- the low-level gateway
