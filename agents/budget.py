@@ -252,9 +252,7 @@ class Budget:
                 return 0.0
             now = self._clock()
             held = self._limits_of(book, theirs)
-            return max(
-                (share_of(self._used(book, limit, name, now), most) for limit, most, name in held), default=0.0
-            )
+            return max((share_of(self._used(book, limit, name, now), most) for limit, most, name in held), default=0.0)
 
     def _status(self) -> list[Standing]:
         """How every limit stands; one for each is told for everybody who made calls in its period."""
