@@ -315,7 +315,9 @@ def test_the_adapters_are_where_the_specification_says(made: type[BaseLLMAdapter
 def test_the_other_module_names_of_the_specification_work() -> None:
     from racto import exceptions, gateway, routing
     from racto.knowledge import errors
+    from racto.prompts.engine import RactoFile
 
+    assert RactoFile is racto.RactoFile
     assert gateway.Gateway is Gateway
     assert routing.CostAwareRouter is CostAwareRouter
     assert all(getattr(exceptions, name) is getattr(errors, name) for name in exceptions.__all__)
