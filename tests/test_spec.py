@@ -27,8 +27,10 @@ from racto.server.secrets import KNOWN
 
 ROOT = Path(__file__).parents[1]
 CHECKLIST = ROOT.parent / "shared" / "spec" / "checklist_racto.md"
-SECTIONS = ("KIT", "CHAT", "RESP", "STREAM", "EMB", "VAL", "COT", "GW")
-SECTIONS += ("CACHE", "ROUTE", "TRUNC", "BATCH", "ERR", "ENV", "REDIS")
+SECTIONS = (
+    *("KIT", "CHAT", "RESP", "STREAM", "EMB", "VAL", "COT", "GW"),
+    *("CACHE", "ROUTE", "TRUNC", "BATCH", "ERR", "ENV", "REDIS"),
+)
 MODULES = (
     "",
     ".openai_developer_kit",
@@ -247,6 +249,11 @@ def method_parameter(found: re.Match[str]) -> None:
         need(have == literal(default[1]), f"the default is {have!r}")
 
 
+def twins(found: re.Match[str]) -> None:
+    for each in (found["name"], found["twin"]):
+        member(named(found["owner"]), each, None)
+
+
 def enum_value(found: re.Match[str]) -> None:
     owner = named(found["owner"])
     assert issubclass(owner, Enum)
@@ -290,9 +297,7 @@ RULES: dict[str, Callable[[re.Match[str]], None]] = {
         named(found["owner"]), found["name"], found["text"]
     ),
     r"(?P<owner>\w+) `property (?P<name>\w+): .*?`.*": lambda found: member(named(found["owner"]), found["name"], None),
-    r"(?P<owner>\w+) `(?P<name>\w+) / (?P<twin>\w+)`.*": lambda found: (
-        [member(named(found["owner"]), each, None) for each in (found["name"], found["twin"])] and None
-    ),
+    r"(?P<owner>\w+) `(?P<name>\w+) / (?P<twin>\w+)`.*": twins,
     r"(?P<owner>\w+) enum value `\w+\.(?P<name>\w+)` — String: `\"(?P<value>\w+)\"`.*": enum_value,
     r"(?P<owner>\w+) enum value `(?P<name>\w+) = '(?P<value>\w+)'`": enum_value,
     r"(?P<owner>\w+) enum value `(?P<name>\w+)` — Description: .*": enum_value,

@@ -67,7 +67,9 @@ class Services:
 
     async def models(self) -> Models:
         """`connected`, off the event loop."""
-        return self._models or await asyncio.to_thread(self.connected)
+        if self._models is not None:
+            return self._models
+        return await asyncio.to_thread(self.connected)
 
     async def aclose(self) -> None:
         """Hang up, if there ever was a connection."""
