@@ -35,8 +35,8 @@ class RetryConfig:
     max_delay: float = 20.0
     jitter: float = 0.5
     max_retry_after: float = 30.0
-    attempt_timeout: float | None = 120.0
-    deadline: float | None = 300.0
+    attempt_timeout: float | None = 300.0  # a local model writes a long answer slowly
+    deadline: float | None = 600.0
     breaker_threshold: int = 10
     breaker_cooldown: float = 30.0
 
