@@ -105,7 +105,7 @@ class Accounts:
         call, endpoint = account.call, account.endpoint
         account.prompt_tokens = most_tokens(request)
         estimate: Decimal | None = Decimal(0)
-        if not endpoint.provider.local:
+        if not endpoint.local:
             await self.ready()
             estimate = self.estimate(endpoint, request)
         account.reservation = await budget.reserve(
@@ -115,7 +115,7 @@ class Accounts:
             task=call.task,
             provider=endpoint.provider.name,
             model=endpoint.model,
-            local=endpoint.provider.local,
+            local=endpoint.local,
         )
         # Retries and repairs meet the same limit again: it is told once.
         call.warnings += [warning for warning in account.reservation.warnings if warning not in call.warnings]
@@ -173,7 +173,7 @@ class Accounts:
 
         :param model: The model that answered, which may say more exactly which it was.
         """
-        if endpoint.provider.local:
+        if endpoint.local:
             return Decimal(0)
         await self.ready()
         name, url = endpoint.provider.name, _url(endpoint)
@@ -182,7 +182,7 @@ class Accounts:
 
     def estimate(self, endpoint: Endpoint, request: ChatRequest | EmbeddingConfig) -> Decimal | None:
         """The most a call can cost at an endpoint; `None` when the price is not known. Call `ready` before."""
-        if endpoint.provider.local:
+        if endpoint.local:
             return Decimal(0)
         name, url = endpoint.provider.name, _url(endpoint)
         return self._prices.estimate(name, endpoint.model, most_tokens(request), most_written(request), base_url=url)

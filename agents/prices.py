@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .providers import in_cloud
+
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice
 
 LOCAL = frozenset({"ollama", "sentence_transformers", "simulated"})
-"""Providers that cost nothing, whatever the model."""
+"""Providers that cost nothing, whatever the model; but for those of a cloud behind them, whose price nobody publishes."""
 
 _PUBLISHED_AS = {"openai": "openai", "anthropic": "anthropic", "google": "google", "voyage": "voyageai"}
+_OLLAMA_COM = "//ollama.com"
 _MILLION = 1_000_000
 _NO_CONTEXT: Mapping[str, str] = {}
 
@@ -164,7 +167,7 @@ def pricing(
 ) -> PricingInfo | None:
     """The prices of a model, `None` when they are not known; the parameters are those of `cost`."""
     if provider in LOCAL:
-        return FREE
+        return None if in_cloud(model) or _OLLAMA_COM in base_url else FREE
     if not provider:
         return None
     minute = int((at.timestamp() if at else time.time()) // 60)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ..knowledge.errors import ConfigError, InputError
-from .providers import Provider
+from .providers import Provider, in_cloud
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Endpoint:
 
     def __str__(self) -> str:
         return f"{self.provider.name}/{self.model}"
+
+    @property
+    def local(self) -> bool:
+        """Whether questions stay on this machine or net, and cost nothing."""
+        return self.provider.local and not in_cloud(self.model)
 
 
 _STRICT = ConfigDict(extra="forbid", defer_build=True)
@@ -270,10 +275,10 @@ def ordered(
         slow = -1.0 if seconds is None else seconds
         apart = endpoint.provider.name != preferred
         if by == "chain":
-            return (apart, first_of[endpoint.model], not endpoint.provider.local, dear, slow)
+            return (apart, first_of[endpoint.model], not endpoint.local, dear, slow)
         if by == "price":
-            return (apart, not endpoint.provider.local, dear, slow)
-        return (apart, not endpoint.provider.local, slow)
+            return (apart, not endpoint.local, dear, slow)
+        return (apart, not endpoint.local, slow)
 
     best = sorted(given, key=rank)
     return best, _reason(best[0], by, preferred, price, latency)
@@ -286,7 +291,7 @@ def _reason(
         return f"{preferred} is preferred"
     if by == "chain":
         return "the first of the chain"
-    if chosen.provider.local:
+    if chosen.local:
         return "local before remote"
     if by == "price":
         cost = price(chosen)

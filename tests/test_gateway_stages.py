@@ -340,6 +340,10 @@ def test_an_unknown_price_is_not_nothing(database: Database) -> None:
     budget = Budget(database, policy="enforce", limits=[BudgetLimit("daily", Decimal(100))])
     with pytest.raises(UnknownPriceError):
         chat(ModelGateway(chain=[Endpoint(remote("openai"), "nobody-knows-me")], budget=budget))
+    server = Model(["fine"], "ollama")
+    with pytest.raises(UnknownPriceError):
+        chat(ModelGateway(chain=[Endpoint(server, "glm-4.6:cloud")], budget=budget))
+    assert chat(ModelGateway(chain=[Endpoint(server, "llama3.2")], budget=budget)).cost == 0
     warned = ModelGateway(chain=[Endpoint(remote("openai", ["fine"]), "nobody-knows-me")], budget=Budget(database))
     assert chat(warned).cost is None
 

@@ -120,6 +120,20 @@ def test_a_local_model_costs_nothing(provider: str) -> None:
     assert estimate(provider, "anything", 10, 10) == 0
 
 
+@pytest.mark.parametrize(
+    ("model", "url"),
+    [
+        ("glm-4.6:cloud", ""),
+        ("gpt-oss:120b-cloud", "http://localhost:11434"),
+        ("gpt-oss:120b", "https://ollama.com:443"),
+    ],
+)
+def test_ollamas_cloud_is_neither_free_nor_has_it_a_known_price(model: str, url: str) -> None:
+    assert cost("ollama", model, {"prompt_tokens": 10}, base_url=url) is None
+    assert estimate("ollama", model, 10, 10, base_url=url) is None
+    assert cost("ollama", "llama3.2:latest", {"prompt_tokens": 10}, base_url="http://localhost:11434") == 0
+
+
 def test_what_was_not_counted_has_no_cost() -> None:
     assert cost("openai", "gpt-4o", {}) is None
 

@@ -242,6 +242,29 @@ def test_of_providers_of_the_same_model_the_local_one_goes_first_then_the_cheape
     assert names(routes, Wish("chat")) == ["own", "cheap", "dear", "unknown"]
 
 
+@pytest.mark.parametrize(
+    ("model", "here"),
+    [
+        ("llama3.2", True),
+        ("gpt-oss:120b", True),
+        ("hf.co/cloud/cloud:Q4_K_M", True),
+        ("my-cloud", True),
+        ("glm-4.6:cloud", False),
+        ("gpt-oss:120b-cloud", False),
+        ("somebody/gpt-oss:120B-Cloud", False),
+    ],
+)
+def test_a_model_that_a_local_server_passes_on_is_not_local(model: str, here: bool) -> None:
+    assert Endpoint(provider("own", local=True), model).local is here
+    assert not Endpoint(provider("cheap"), model).local
+
+
+def test_by_price_a_model_that_runs_here_goes_before_one_the_same_server_passes_on() -> None:
+    own = provider("own", local=True)
+    routes = Routes([Endpoint(own, "glm-4.6:cloud"), Endpoint(own, "llama")], config=RoutingConfig(by="price"))
+    assert [each.model for each in routes.choose(Wish("chat"), price)[0]] == ["llama", "glm-4.6:cloud"]
+
+
 def test_the_preferred_provider_of_each_capability_goes_first() -> None:
     routes = Routes(
         chain("dear", "cheap"), embedders=chain("dear", "cheap"), config=RoutingConfig(chat="cheap", embed="dear")

@@ -9,6 +9,7 @@ What adapters share: `wire.py` (errors, waits, clients, events), `exchange.py` (
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any, Protocol
@@ -29,13 +30,15 @@ PROVIDERS = {
 }
 """Name → module of this package and class."""
 
+_IN_CLOUD = re.compile(r":(?:[^/:]*-)?cloud$", re.IGNORECASE)
+
 
 class Provider(Protocol):
     """One way to reach models. Every method raises only `RactoGatewayError`s (and cancellation)."""
 
     name: str
     local: bool
-    """Runs on this machine or net: costs nothing and is tried before the others."""
+    """Its server runs on this machine or net. What it serves costs nothing and is tried before the others, unless `in_cloud`."""
     capabilities: frozenset[str]
     """Of `chat`, `stream`, `embed`, `tools`, `schema`, `images`, `documents`, `reasoning`."""
 
@@ -58,6 +61,14 @@ class Provider(Protocol):
     async def aclose(self) -> None:
         """Close what is open."""
         ...
+
+
+def in_cloud(model: str) -> bool:
+    """Whether even a server on this machine passes a model's questions on: Ollama does so with `glm-4.6:cloud` or `gpt-oss:120b-cloud`.
+
+    Only the name is looked at, so a copy of such a model under a plain name is not noticed.
+    """
+    return _IN_CLOUD.search(model) is not None
 
 
 def make(name: str, **options: Any) -> Provider:
