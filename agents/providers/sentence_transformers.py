@@ -188,9 +188,7 @@ def _by_torch(folder: Path, device: Device) -> Encode:
             "Use a model with an ONNX file (and pip install onnxruntime tokenizers), or pip install sentence-transformers.",
         ) from None
     model = SentenceTransformer(str(folder), device=device.value, local_files_only=True)
-    lock = (
-        threading.Lock()
-    )  # its tokenizer is set up anew for every call, and refuses that while another thread uses it
+    lock = threading.Lock()  # calls set its tokenizer up: at once, one would pad as the other asked
 
     def encode(texts: list[str]) -> tuple[NDArray[np.float32], int]:
         with lock:
