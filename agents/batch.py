@@ -1,4 +1,4 @@
-"""Many requests at about half the price, answered within a day: the batches of OpenAI and Anthropic."""
+"""Many requests at half the price, answered within a day: the batches of OpenAI and Anthropic."""
 
 from __future__ import annotations
 
@@ -186,7 +186,9 @@ class BatchProcessor:
         return job
 
     async def _collected(self, job: BatchJobInfo) -> list[BatchResult]:
-        return [result async for result in self._wire.results(job)]
+        results = [result async for result in self._wire.results(job)]
+        await asyncio.to_thread(_price, self.provider, results)  # the first price takes a third of a second
+        return results
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Reading costs nothing and is tried again; submitting is not, as it may have been heard."""
@@ -253,6 +255,14 @@ class BatchProcessor:
         except ModelNotAvailableError:  # a 404: the provider has forgotten the job
             return None
         return None if job.status is BatchStatus.FAILED else job
+
+
+def _price(provider: str, results: list[BatchResult]) -> None:
+    """Put its cost, at the price of batches, into every answer."""
+    from . import prices
+
+    for response in filter(None, (result.response for result in results)):
+        response.cost = prices.cost(provider, response.model, response.usage, context={"processing": "batch"})
 
 
 def _mark(provider: str, requests: list[tuple[str, ChatRequest]]) -> str:

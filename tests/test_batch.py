@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,9 @@ def test_every_item_gets_its_own_answer_in_the_order_of_the_items(side: Side) ->
     response = results[0].response
     assert response is not None
     assert response.usage == {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
-    assert response.model in {"gpt-4o-mini", "claude-haiku-4-5-20251001"}
+    # Half of 0.15 and 0.60, or 1 and 5, dollars a million, for 5 tokens read and 3 written.
+    half = {"gpt-4o-mini": Decimal("0.000001275"), "claude-haiku-4-5-20251001": Decimal("0.00001")}
+    assert response.cost == half[response.model]
     assert side.clock.slept == [60.0] * 3
 
 
