@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -79,11 +80,15 @@ KEYWORDS = (
 )
 """The 25 words of a hard question, as patterns; each counts once."""
 
-_KEYWORDS = tuple(re.compile(rf"\b(?:{keyword})\b", re.IGNORECASE) for keyword in KEYWORDS)
 _LENGTH_POINTS = 60.0
 _KEYWORD_POINTS = 40.0
 _POINTS_PER_KEYWORD = 15.0
 _SATURATION = 400
+
+
+@cache
+def _keywords() -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(rf"\b(?:{keyword})\b", re.IGNORECASE) for keyword in KEYWORDS)
 
 
 class CostAwareRouter:
@@ -116,7 +121,7 @@ class CostAwareRouter:
         """
         tokens = min(len(text) // 4, _SATURATION)
         length = _LENGTH_POINTS * math.log1p(tokens) / math.log1p(_SATURATION)
-        hits = sum(keyword.search(text) is not None for keyword in _KEYWORDS)
+        hits = sum(keyword.search(text) is not None for keyword in _keywords())
         return round(length + min(hits * _POINTS_PER_KEYWORD, _KEYWORD_POINTS), 1)
 
     def route(self, text: str) -> str:
