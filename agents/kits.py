@@ -13,6 +13,7 @@ from ..knowledge.prompts import RactoPrompt
 from ..knowledge.vocabulary import ChatConfig, EmbeddingConfig, EmbeddingResponse, LLMResponse, StreamChunk
 from .gateway import ModelGateway
 from .providers import make
+from .providers.ollama import ollama_url
 from .requests import require_prompt
 from .retry import RetryConfig
 from .routing import CostAwareRouter, Endpoint
@@ -181,7 +182,7 @@ class OllamaDeveloperKit(EmbeddingKit):
     """Ollama: models on this machine, without a key.
 
     :param model: A name of `ollama list`.
-    :param base_url: Where the server listens.
+    :param base_url: Where the server listens; `None` reads `OLLAMA_HOST`, or is `http://localhost:11434`.
     :param embedding_model: The model of `embed`.
     :param default_prompt: The prompt of calls that bring none.
     """
@@ -191,14 +192,14 @@ class OllamaDeveloperKit(EmbeddingKit):
     def __init__(
         self,
         model: str = "llama3.2",
-        base_url: str = "http://localhost:11434",
+        base_url: str | None = None,
         embedding_model: str = "nomic-embed-text",
         default_prompt: RactoPrompt | None = None,
         **stages: Unpack[Stages],
     ) -> None:
-        self.base_url = base_url
+        self.base_url = ollama_url(base_url)
         self.embedding_model = embedding_model
-        super().__init__(model, default_prompt, stages, embedding_model, base_url=base_url)
+        super().__init__(model, default_prompt, stages, embedding_model, base_url=self.base_url)
 
 
 class HuggingFaceDeveloperKit(EmbeddingKit):

@@ -236,7 +236,10 @@ class EmbeddingVector(BaseModel):
 
 
 class EmbeddingResponse(BaseModel):
-    """The vectors of an embedding call, in the order of its texts."""
+    """The vectors of an embedding call, in the order of its texts.
+
+    :param warnings: What was not as asked, such as a text that was cut.
+    """
 
     model_config = _CONFIG
 
@@ -245,6 +248,7 @@ class EmbeddingResponse(BaseModel):
     provider: str = ""
     usage: dict[str, int] = Field(default_factory=dict)
     cost: Decimal | None = None
+    warnings: list[str] = Field(default_factory=list)
     raw: Any = None
 
 

@@ -67,7 +67,7 @@ KITS: dict[str, tuple[type[ChatKit], dict[str, Any]]] = {
         OllamaDeveloperKit,
         {
             "model": "llama3.2",
-            "base_url": "http://localhost:11434",
+            "base_url": None,  # docs/spec-deviations.md
             "embedding_model": "nomic-embed-text",
             "default_prompt": None,
         },
@@ -136,6 +136,14 @@ def test_making_a_kit_imports_no_sdk_and_needs_no_key(name: str, monkeypatch: py
     assert kit.model == "some-model"
     assert kit.exact_cache is None
     assert kit.semantic_cache is None
+
+
+def test_the_address_of_ollama_is_the_one_given_or_that_of_its_own_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OLLAMA_HOST", raising=False)
+    assert OllamaDeveloperKit().base_url == "http://localhost:11434"
+    monkeypatch.setenv("OLLAMA_HOST", "box:8080")
+    assert OllamaDeveloperKit().base_url == "http://box:8080"
+    assert OllamaDeveloperKit(base_url="http://localhost:11434").base_url == "http://localhost:11434"
 
 
 def test_the_four_ways_to_ask_say_the_same() -> None:

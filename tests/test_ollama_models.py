@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -16,8 +18,12 @@ from racto.agents.providers.ollama import OllamaProvider, PullProgress, ollama_u
 from racto.knowledge.errors import (
     ConfigError,
     ConnectionLostError,
+    ContextLengthError,
+    MalformedResponseError,
     ModelNotAvailableError,
     OverloadedError,
+    RactoGatewayAuthError,
+    RateLimitedError,
 )
 from racto.knowledge.vocabulary import (
     EmbeddingConfig,
@@ -71,8 +77,16 @@ def test_a_busy_server_is_overloaded_also_when_it_says_so_within_an_answer() -> 
 def test_a_server_that_does_not_run_says_how_to_start_it() -> None:
     async def examine() -> None:
         provider = OllamaProvider("http://127.0.0.1:1")
-        with pytest.raises(ConnectionLostError, match="ollama serve"):
-            await provider.chat(question())
+        asked: list[Awaitable[Any]] = [
+            provider.chat(question()),
+            provider.models(),
+            provider.loaded(),
+            provider.unload("plain"),
+            anext(provider.pull("plain")),
+        ]
+        for each in asked:
+            with pytest.raises(ConnectionLostError, match="ollama serve"):
+                await each
         assert await provider.detect() is None
         await provider.aclose()
 
@@ -117,8 +131,11 @@ def test_a_proxy_of_the_environment_is_passed_by_for_a_local_server(monkeypatch:
         ("[0001:002:003:0004::1]:56789", "http://[1:2:3:4::1]:56789"),
     ],
 )
-def test_every_way_to_write_a_host_is_understood(host: str | None, url: str) -> None:
+def test_every_way_to_write_a_host_is_understood(host: str | None, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OLLAMA_HOST", raising=False)
     assert ollama_url(host) == url
+    monkeypatch.setenv("OLLAMA_HOST", host or "")
+    assert ollama_url() == url
 
 
 @pytest.mark.parametrize("host", ["localhost:port", "http://localhost:99999", "tcp://localhost:11434", "http://[::1"])
@@ -130,8 +147,9 @@ def test_a_host_that_is_none_is_refused(host: str) -> None:
 def test_a_user_and_password_in_the_address_are_sent_and_never_shown() -> None:
     async def examine(server: Ollama, provider: OllamaProvider) -> None:
         behind = OllamaProvider(provider.base_url.replace("http://", "http://me:canary-secret@"))
-        await behind.chat(question())
-        assert server.received[-1].headers["authorization"].startswith("Basic ")
+        for ask in (behind.chat(question()), behind.models()):
+            await ask
+            assert server.received[-1].headers["authorization"] == "Basic bWU6Y2FuYXJ5LXNlY3JldA=="
         await behind.aclose()
 
     examined(examine)
@@ -150,7 +168,66 @@ def test_a_server_elsewhere_is_not_local() -> None:
     assert not OllamaProvider("https://ollama.com").local
 
 
-# Loading and downloading
+def test_what_fails_while_models_are_managed_is_told_as_when_one_is_asked() -> None:
+    async def examine(_: Ollama, provider: OllamaProvider) -> None:
+        with pytest.raises(ModelNotAvailableError, match="ollama pull status-404") as missing:
+            await provider.unload("status-404")
+        assert (missing.value.provider, missing.value.model) == ("ollama", "status-404")
+        with pytest.raises(RateLimitedError) as limited:
+            await provider.unload("status-429")
+        assert limited.value.retry_after == 7
+        with pytest.raises(RateLimitedError) as limited:
+            await anext(provider.pull("status-429"))
+        assert limited.value.retry_after == 7
+        with pytest.raises(RactoGatewayAuthError) as refused:
+            await provider.unload("status-401")
+        assert "canary" not in str(refused.value)
+        with pytest.raises(MalformedResponseError):
+            await provider.unload("malformed-json")
+
+    examined(examine, api_key="canary-key")
+
+
+def test_without_its_sdk_ollama_answers_and_says_what_managing_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ollama", None)
+
+    async def examine(_: Ollama, provider: OllamaProvider) -> None:
+        assert (await provider.chat(question())).content == dialects.TEXT
+        assert await provider.detect()
+        with pytest.raises(ModelNotAvailableError, match="pip install ollama"):
+            await provider.models()
+
+    examined(examine)
+
+
+# Loading, embedding and downloading
+
+
+def test_what_is_in_memory_says_how_large_it_is_and_until_when() -> None:
+    async def examine(_: Ollama, provider: OllamaProvider) -> None:
+        (found,) = await provider.loaded()
+        assert found["id"] == dialects.MODELS[0]
+        assert (found["size"], found["size_vram"], found["context_length"]) == (6_591_830_464, 5_333_539_264, 4096)
+        assert datetime.fromisoformat(found["expires_at"]).utcoffset() == timedelta(hours=1)
+
+    examined(examine)
+
+
+def test_a_text_that_is_cut_before_it_is_embedded_is_told_of() -> None:
+    async def examine(server: Ollama, provider: OllamaProvider) -> None:
+        server.longest = 5
+        whole = await provider.embed(EmbeddingConfig(texts=["short"]), "plain")
+        assert whole.warnings == []
+        cut = await provider.embed(EmbeddingConfig(texts=["short", "shorten"]), "plain")
+        assert cut.warnings == ["A text was longer than plain reads, and Ollama cut it."]
+        assert [vector.text for vector in cut.vectors] == ["short", "shorten"]
+        assert cut.vectors[0].embedding == cut.vectors[1].embedding == whole.vectors[0].embedding
+        with pytest.raises(ContextLengthError):
+            await provider.embed(EmbeddingConfig(texts=["shorten"], extra={"truncate": False}), "plain")
+        known = await provider.embed(EmbeddingConfig(texts=["shorten"], extra={"truncate": True}), "plain")
+        assert known.warnings == []
+
+    examined(examine)
 
 
 def test_a_preloaded_model_is_not_loaded_again_for_its_first_question() -> None:

@@ -19,12 +19,14 @@ class Embedded:
     :param raw: The provider's answer.
     :param tokens: What it read, when the provider says so.
     :param model: The provider's own name of the model, when it gives one.
+    :param warning: What was not as asked.
     """
 
     vectors: list[list[float]]
     raw: Any
     tokens: int | None = None
     model: str = ""
+    warning: str = ""
 
 
 def batches(texts: list[str], most: int, most_bytes: int | None = None) -> Iterator[list[str]]:
@@ -71,5 +73,6 @@ async def embed(
         model=answers[0].model or model,
         provider=provider,
         usage=usage(sum(told), 0) if told else {},
+        warnings=list(dict.fromkeys(answer.warning for answer in answers if answer.warning)),
         raw=answers[0].raw if len(answers) == 1 else [answer.raw for answer in answers],
     )

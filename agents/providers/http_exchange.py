@@ -15,8 +15,8 @@ from .wire import Dialect, PerLoop
 if TYPE_CHECKING:
     from httpx2 import AsyncClient
 
-_CONNECT_SECONDS = 10.0
-_LONGEST_SECONDS = 600.0
+CONNECT_SECONDS = 10.0
+LONGEST_SECONDS = 600.0
 
 
 class HTTPExchange(Exchange):
@@ -73,7 +73,7 @@ class HTTPExchange(Exchange):
             self.base_url + path,
             json=body,
             headers={"authorization": f"Bearer {key}"} if key else None,
-            timeout=Timeout(_LONGEST_SECONDS if seconds is None else seconds, connect=_CONNECT_SECONDS),
+            timeout=Timeout(LONGEST_SECONDS if seconds is None else seconds, connect=CONNECT_SECONDS),
         )
         try:
             response = await client.send(request, stream=True)

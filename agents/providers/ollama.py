@@ -1,6 +1,8 @@
-"""Ollama's own API: a window that always fits, models that are pulled, shown, loaded; no SDK.
+"""Ollama's own API: a window that always fits, models that are listed, downloaded, loaded.
 
-Its SDK drops keywords of a tool's schema that it does not know and the headers of an error (`Retry-After`); httpx2 does neither.
+Its SDK manages the models. Questions and texts to embed go over httpx2: from a question the SDK drops what it does not know of a tool's
+schema and the id of the call that a result belongs to, it cuts answers at U+2028, which JSON allows within a text, and it takes as long.
+`/api/show` goes with the questions, so that they need no SDK; `/api/version` the SDK does not have.
 """
 
 from __future__ import annotations
@@ -10,14 +12,15 @@ import json
 import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote, urlsplit
 
 from ...knowledge.errors import (
     ConfigError,
     ConnectionLostError,
+    ContextLengthError,
     ModelNotAvailableError,
     RactoGatewayAPIError,
     RactoGatewayError,
@@ -31,9 +34,13 @@ from ...knowledge.vocabulary import (
 )
 from .embeddings import Embedded, batches, embed
 from .exchange import Response, is_local
-from .http_exchange import HTTPExchange, lines_of
+from .http_exchange import CONNECT_SECONDS, LONGEST_SECONDS, HTTPExchange, lines_of
 from .ollama_chat import PROVIDER, ModelFacts, OllamaTurn, body, context_for, grounded
-from .wire import Dialect
+from .wire import Dialect, PerLoop
+
+if TYPE_CHECKING:
+    import httpx
+    from ollama import AsyncClient, ListResponse, ProcessResponse, ProgressResponse
 
 DEFAULT_URL = "http://localhost:11434"
 
@@ -78,14 +85,14 @@ class PullProgress:
     total: int = 0
 
 
-def ollama_url(host: str | None) -> str:
-    """The base URL that a value of `OLLAMA_HOST` means: scheme, port or both may be missing.
+def ollama_url(host: str | None = None) -> str:
+    """The base URL that a host means: scheme, port or both may be missing. Without one, `OLLAMA_HOST` is read.
 
     An address to listen on, such as `0.0.0.0`, becomes the one to call.
 
     :raises ConfigError: it is no address.
     """
-    given = (host or "").strip().strip("\"'").rstrip("/")
+    given = (host or os.environ.get("OLLAMA_HOST", "")).strip().strip("\"'").rstrip("/")
     if not given:
         return DEFAULT_URL
     scheme, found, _ = given.partition("://")
@@ -142,6 +149,14 @@ def _parsed(text: bytes | str) -> Any:
         return text
 
 
+async def _close(client: AsyncClient) -> None:
+    await client.close()  # type: ignore[no-untyped-call]  # the SDK gives it no types
+
+
+def _entry(told: ListResponse.Model | ProcessResponse.Model) -> dict[str, Any]:
+    return {**told.model_dump(mode="json", exclude_none=True), "id": str(told.model)}
+
+
 class OllamaProvider:
     """An Ollama server.
 
@@ -156,17 +171,60 @@ class OllamaProvider:
     def __init__(
         self, base_url: str | None = None, api_key: str | None = None, *, keep_alive: str | float | None = None
     ) -> None:
-        url = ollama_url(base_url or os.environ.get("OLLAMA_HOST"))
+        url = ollama_url(base_url)
         self.base_url = url
         self.local = is_local(url)
         self._exchange = _OllamaExchange(
             PROVIDER, DIALECT, url, api_key, "OLLAMA_API_KEY", needs_key=False, direct=self.local
         )
+        self._clients: PerLoop[AsyncClient] = PerLoop("ollama", self._make, _close)
         self._stay: dict[str, Any] = {} if keep_alive is None else {"keep_alive": keep_alive}
         self._facts: dict[str, ModelFacts] = {}
-        self._contexts: dict[
-            str, int
-        ] = {}  # the windows that models answered with: one too large for the memory is not kept
+        # The windows that models answered with: one too large for the memory is not kept.
+        self._contexts: dict[str, int] = {}
+
+    def _make(self) -> AsyncClient:
+        """The SDK's client, as careful as `HTTPExchange`: it would follow redirects, wait for ever, and drop a user and password."""
+        from httpx import Timeout
+        from ollama import AsyncClient
+
+        url = urlsplit(self.base_url)
+        key = self._exchange.key
+        return AsyncClient(
+            self.base_url,
+            follow_redirects=False,
+            timeout=Timeout(LONGEST_SECONDS, connect=CONNECT_SECONDS),
+            headers={"authorization": f"Bearer {key}"} if key else None,
+            auth=(unquote(url.username), unquote(url.password or "")) if url.username else None,
+            trust_env=not self.local,
+            event_hooks={"response": [self._check]},
+        )
+
+    async def _check(self, response: httpx.Response) -> None:
+        """
+        :raises RactoGatewayAPIError: the status is an error. The SDK would tell neither headers nor model.
+        """
+        if response.status_code >= 400:
+            asked = _parsed(response.request.content)
+            model = str(asked.get("model", "")) if isinstance(asked, dict) else ""
+            raise self._exchange.refuse(response.status_code, await response.aread(), response.headers, model)
+
+    @asynccontextmanager
+    async def _managing(self, model: str = "") -> AsyncGenerator[AsyncClient, None]:
+        """The SDK's client; whatever it raises becomes one of our errors."""
+        with self._exchange.guarded(model):
+            client = await self._clients.get()
+            from httpx import ConnectError
+            from ollama import ResponseError
+
+            try:
+                yield client
+            except RactoGatewayError:
+                raise
+            except (ConnectError, ConnectionError):
+                raise self._exchange.nobody() from None
+            except ResponseError as error:  # within an answer whose status was 200
+                raise self._exchange.refuse(None, {"error": error.error}, {}, model) from None
 
     async def chat(self, request: ChatRequest) -> LLMResponse:
         """One answer."""
@@ -196,24 +254,41 @@ class OllamaProvider:
         return self._exchange.post("/api/chat", sent, request.model, request.timeout)
 
     async def embed(self, config: EmbeddingConfig, model: str) -> EmbeddingResponse:
-        """The vectors of the texts, in their order."""
-        wanted = self._stay | config.extra | {"model": model}
+        """The vectors of the texts, in their order; a text longer than the model reads is cut, with a warning.
+
+        `{"truncate": False}` in `extra` refuses such a text, `True` wants no warning.
+        """
+        # Ollama does not say that it cuts, so it is first told not to.
+        wanted = {"truncate": False} | self._stay | config.extra | {"model": model}
         if config.dimensions is not None:
             wanted["dimensions"] = config.dimensions
 
+        async def ask(sent: dict[str, Any], warning: str = "") -> Embedded:
+            data, _ = await self._exchange.fetch(self._exchange.post("/api/embed", sent, model), model)
+            tokens, name = data.get("prompt_eval_count"), str(data.get("model") or "")
+            return Embedded(data["embeddings"], data, tokens, name, warning)
+
         async def call(texts: list[str]) -> Embedded:
-            sent = self._exchange.post("/api/embed", wanted | {"input": texts}, model)
-            data, _ = await self._exchange.fetch(sent, model)
-            return Embedded(data["embeddings"], data, data.get("prompt_eval_count"), str(data.get("model") or ""))
+            sent = wanted | {"input": texts}
+            try:
+                return await ask(sent)
+            except ContextLengthError:
+                if "truncate" in config.extra:
+                    raise
+            return await ask(sent | {"truncate": True}, f"A text was longer than {model} reads, and Ollama cut it.")
 
         with self._exchange.guarded(model):
             return await embed(PROVIDER, model, batches(config.texts, _EMBED_BATCH), call)
 
     async def models(self) -> list[dict[str, Any]]:
         """The models that are here: size in bytes, family, quantisation."""
-        with self._exchange.guarded():
-            data, _ = await self._exchange.fetch(self._exchange.get("/api/tags"))
-            return [{**entry, "id": str(entry.get("model") or entry["name"])} for entry in data["models"]]
+        async with self._managing() as client:
+            return [_entry(each) for each in (await client.list()).models]
+
+    async def loaded(self) -> list[dict[str, Any]]:
+        """The models that are in memory: the bytes they take there, of these on a GPU (`size_vram`), their window, and until when."""
+        async with self._managing() as client:
+            return [_entry(each) for each in (await client.ps()).models]
 
     async def detect(self) -> str | None:
         """The version of the server, `None` when there is none within a second."""
@@ -246,18 +321,15 @@ class OllamaProvider:
         """
         facts = await self.facts(model)
         size = context_for(ChatRequest(model, [], max_tokens=max(1, context)), facts, self._contexts.get(model, 0))
-        await self._load(self._stay | {"model": model, "messages": [], "stream": False, "options": {"num_ctx": size}})
+        async with self._managing(model) as client:
+            await client.chat(model, [], options={"num_ctx": size}, **self._stay)
         self._contexts[model] = size
 
     async def unload(self, model: str) -> None:
         """Free the memory of a model."""
         self._contexts.pop(model, None)
-        await self._load({"model": model, "messages": [], "stream": False, "keep_alive": 0})
-
-    async def _load(self, sent: dict[str, Any]) -> None:
-        model = str(sent["model"])
-        with self._exchange.guarded(model):
-            await self._exchange.fetch(self._exchange.post("/api/chat", sent, model), model)
+        async with self._managing(model) as client:
+            await client.chat(model, [], keep_alive=0)
 
     async def pull(self, model: str) -> AsyncGenerator[PullProgress, None]:
         """Download a model; the last progress is `success`. Closing the iterator stops the download, which the next pull resumes.
@@ -267,23 +339,20 @@ class OllamaProvider:
         """
         layers: dict[str, tuple[int, int]] = {}
         status = ""
-        with self._exchange.guarded(model):
-            response = await self._exchange.post("/api/pull", {"model": model, "stream": True}, model)
-            try:
-                async with aclosing(lines_of(response)) as lines:
-                    async for line in lines:
-                        told = self._exchange.object(line, response.headers, model)
-                        status = str(told.get("status") or status)
-                        if digest := told.get("digest"):
-                            layers[digest] = (int(told.get("completed") or 0), int(told.get("total") or 0))
-                        done, total = (sum(layer[part] for layer in layers.values()) for part in (0, 1))
-                        yield PullProgress(status, done, total)
-            finally:
-                await response.aclose()
+        async with self._managing(model) as client:
+            steps = cast("AsyncGenerator[ProgressResponse, None]", await client.pull(model, stream=True))
+            async with aclosing(steps):
+                async for step in steps:
+                    status = step.status or status
+                    if step.digest:
+                        layers[step.digest] = (step.completed or 0, step.total or 0)
+                    done, total = (sum(layer[part] for layer in layers.values()) for part in (0, 1))
+                    yield PullProgress(status, done, total)
             if status != "success":
                 raise ConnectionLostError(f"The download of {model} ended before it was whole.", "Pull it again.")
         self._facts.pop(model, None)
 
     async def aclose(self) -> None:
         """Close what is open."""
+        await self._clients.aclose()
         await self._exchange.aclose()

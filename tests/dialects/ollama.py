@@ -54,6 +54,8 @@ class Ollama(DialectServer):
         self.architecture = "llama"
         self.memory = 1_000_000
         """The largest window there is memory for."""
+        self.longest = 1_000_000
+        """Characters of a text that the model embeds."""
         self.prompt_tokens = dialects.PLAIN_USAGE["prompt_tokens"]
 
     def options(self, base: str) -> dict[str, Any]:
@@ -97,8 +99,10 @@ class Ollama(DialectServer):
             await line.json({"models": listed})
         elif request.path == "/api/version":
             await line.json({"version": "0.33.3"})
+        elif request.path == "/api/ps":
+            await line.json({"models": [self.in_memory(name) for name in dialects.MODELS[:1]]})
         elif request.path == "/api/embed":
-            await line.json(_embeddings(request.body))
+            await self.embed(request.body, line)
         elif request.path == "/api/pull":
             await _pull(scenario, line)
         elif request.path != "/api/chat":
@@ -118,6 +122,18 @@ class Ollama(DialectServer):
             await _stream(scenario, self.prompt_tokens, line)
         else:
             await line.json(_whole(scenario, self.prompt_tokens))
+
+    async def embed(self, body: dict[str, Any], line: Line) -> None:
+        """A model that reads `longest` characters."""
+        if body.get("truncate") is False and max(map(len, body["input"])) > self.longest:
+            await line.json({"error": "the input length exceeds the context length"}, status=400)
+        else:
+            await line.json(_embeddings(body | {"input": [text[: self.longest] for text in body["input"]]}))
+
+    def in_memory(self, name: str) -> dict[str, Any]:
+        """A line of `/api/ps`."""
+        sizes = {"size": 6_591_830_464, "size_vram": 5_333_539_264, "context_length": 4096}
+        return {"name": name, "model": name, "digest": "d", "expires_at": "2026-11-20T20:05:00.5+01:00", **sizes}
 
     # What was sent, for the suites to look at.
 
