@@ -10,12 +10,13 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+import unicodedata
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import ConfigError, CorruptError, DiskFullError, StorageError
+from .errors import ConfigError, CorruptError, DiskFullError, InputError, StorageError
 from .migrations import MIGRATIONS, migrate
 
 BUSY_TIMEOUT_MS = 30_000
@@ -111,6 +112,7 @@ class Database:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("PRAGMA foreign_keys=ON")
+            connection.create_function("nfc", 1, _nfc, deterministic=True)
         except BaseException:
             connection.close()
             raise
@@ -157,8 +159,15 @@ class Database:
             yield
         except sqlite3.IntegrityError:
             raise
+        except OverflowError:
+            raise InputError("A number is larger than any that is kept here.", "Give a smaller one.") from None
         except sqlite3.DatabaseError as error:
             raise explain(error, self.path) from error
+
+
+def _nfc(text: str) -> str:
+    """In SQL: the one form of a text whose accents may be written in several ways."""
+    return unicodedata.normalize("NFC", text)
 
 
 def explain(error: sqlite3.DatabaseError, path: Path) -> StorageError:

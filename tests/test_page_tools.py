@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import threading
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -272,6 +273,22 @@ def test_a_document_is_meant_by_name_path_id_or_the_end_of_its_path(host: Host) 
     assert str(host.folder / "a/same.md") in ambiguous
     assert by_source["b/same.md"]["doc_id"] in ambiguous
     assert "'Unique.md'" in host.refusal("page_read", document="Uniqe.md")
+
+
+def test_a_name_with_accents_is_meant_in_either_form(host: Host) -> None:
+    name = unicodedata.normalize("NFD", "résumé.md")
+    (host.folder / name).write_text("gardens and engines", encoding="utf-8")
+    host.read("page_ingest", path=".")
+    for asked in ("résumé.md", "résumé", f"{host.folder}/résumé.md", name):
+        assert name in host.read("page_read", document=asked)
+        assert ("gardens" in host.read("page_search", query="engines", source=asked)) == (asked != "résumé")
+    assert name in host.read("page_list", collection="default", source="résum*.md")
+
+
+def test_a_number_too_large_for_the_database_is_refused(host: Host) -> None:
+    host.read("page_ingest", text="gardens", source="a")
+    assert "Give a smaller one" in host.refusal("page_list", collection="default", offset=10**30)
+    assert "gardens" in host.read("page_search", query="gardens", before="9999-12-31", after="0001-01-01")
 
 
 def test_the_outline_is_the_tree_of_headings_with_their_pages(host: Host) -> None:
