@@ -23,7 +23,7 @@ EXAMPLES = """\
   racto call page_ingest --arg path=~/Documents/manuals
   racto call page_search --arg query="how do I reset it" --arg top_k=3
   racto call page_search --json-args '{"query": "reset"}' --json
-  racto call page_delete --arg collection=old --yes"""
+  racto call page_delete --arg document='*' --arg collection=old --yes"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
