@@ -39,6 +39,7 @@ class Database:
         self._writer: sqlite3.Connection | None = None
         self._closed = False
         self._ready = False
+        self._file = (0, 0)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -121,6 +122,7 @@ class Database:
     def _prepare(self) -> None:
         """Make the file on first use and bring its schema up to date."""
         if self._ready:
+            self._check_place()
             return
         with self._write_lock:
             if self._ready:
@@ -138,7 +140,26 @@ class Database:
                     migrate(connection)
             finally:
                 connection.close()
+            self._file = self._identity()
             self._ready = True
+
+    def _check_place(self) -> None:
+        """Refuse to go on with a file that has lost its name: what SQLite would still write to it, nobody could find again.
+
+        :raises StorageError: the file was removed or replaced.
+        """
+        if self._identity() != self._file:
+            raise StorageError(
+                f"The database {self.path} was removed or replaced while it was in use.",
+                "Put it back, or restart the program that runs racto.",
+            )
+
+    def _identity(self) -> tuple[int, int]:
+        try:
+            status = self.path.stat()
+        except OSError:
+            return 0, 0
+        return status.st_dev, status.st_ino
 
     def _make_file(self) -> None:
         if self.path.exists():

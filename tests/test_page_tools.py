@@ -184,12 +184,37 @@ def test_a_cancelled_ingest_stops_between_files_and_the_next_one_goes_on(host: H
             await call
         go_on.set()
 
-    asyncio.run(main())  # waits for its threads
+    asyncio.run(main())
     kept = json.dumps(host.ask("page_list").structured)
     assert '"documents": 40' not in kept
     report = host.ask("page_ingest", path=str(host.folder)).structured
     assert report["added"] + report["unchanged"] == 40
     assert report["added"] >= 39
+
+
+def test_many_ingests_at_once_keep_nobody_else_waiting(host: Host) -> None:
+    host.write(a="alpha")
+    host.read("page_ingest", text="beta", source="b")
+
+    async def main() -> None:
+        go_on = threading.Event()
+
+        def hold() -> None:
+            assert go_on.wait(30)
+
+        person = Person(on_progress=hold)
+        ingests = [
+            asyncio.create_task(host.registry.call("page_ingest", {"path": str(host.folder)}, person))
+            for _ in range(20)
+        ]
+        try:
+            deleting = host.registry.call("page_delete", {"document": "b", "confirm": True})
+            assert not (await asyncio.wait_for(deleting, 20)).is_error
+        finally:
+            go_on.set()
+        assert not any(output.is_error for output in await asyncio.gather(*ingests))
+
+    asyncio.run(main())
 
 
 def test_an_ingest_out_of_time_says_how_to_go_on(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
