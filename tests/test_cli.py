@@ -103,6 +103,8 @@ def test_the_help_of_every_command_has_examples_that_it_takes(name: str, capsys:
         (["call", "page_search", "--arg", "query"], "KEY=VALUE"),
         (["call", "page_search", "--json-args", "{"], "not JSON"),
         (["call", "page_search", "--json-args", "[]"], "JSON object"),
+        (["call", "page_search", "--json-args", "[" * 100_000], "not JSON"),
+        (["call", "page_search", "--arg", "query=x", "--arg", f"metadata={'[' * 100_000}"], "'metadata' should"),
         (["call", "page_search", "--arg", "qery=x"], "query"),
         (["call", "page_search", "--arg", "query=x", "--arg", "top_k=many"], "top_k"),
         (["call", "page_ingest", "--arg", "path=/etc/passwd"], "RACTO_ROOTS"),

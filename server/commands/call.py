@@ -121,7 +121,7 @@ def _value(words: list[str], schema: Mapping[str, Any]) -> Any:
         return words[0]
     try:
         value = json.loads(words[0])
-    except ValueError:
+    except (ValueError, RecursionError):
         return words[0]
     return (
         words[0] if kinds and not isinstance(value, str) and "string" in kinds and _kind(value) not in kinds else value
@@ -142,7 +142,7 @@ def _kind(value: object) -> str:
 def _parsed(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"--json-args is not JSON: {error}.", """For example: --json-args '{"query": "reset"}'"""
         ) from None
