@@ -12,7 +12,7 @@ import tempfile
 import threading
 import unicodedata
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class Database:
         self._file = (0, 0)
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Generator[sqlite3.Connection]:
         """A connection that sees one unchanging state of the file until the block ends.
 
         :raises StorageError: the file is damaged, locked or cannot be opened.
@@ -63,7 +63,7 @@ class Database:
                 self._give_back(connection)
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Generator[sqlite3.Connection]:
         """A connection inside one write transaction: committed when the block ends, undone when it raises.
 
         :raises StorageError: the disk is full, or the file is damaged, locked or read-only.
@@ -174,7 +174,7 @@ class Database:
             ) from None
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self) -> Generator[None]:
         """Turn what SQLite says into what a person can act on."""
         try:
             yield

@@ -9,7 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -286,7 +286,7 @@ def test_interrupting_a_question_ends_quietly() -> None:
 
 
 @contextmanager
-def serving(*words: str, **variables: str) -> Iterator[str]:
+def serving(*words: str, **variables: str) -> Generator[str]:
     """A server on a free port, and where it listens."""
     command = [sys.executable, "-m", "racto.server.cli", "serve", "--transport", "http", "--port", "0", *words]
     environment = {**os.environ, **variables}

@@ -9,7 +9,7 @@ import sys
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def outcome(path: Path) -> Document | RactoError:
 
 
 @contextmanager
-def as_somebody_else() -> Iterator[None]:
+def as_somebody_else() -> Generator[None]:
     """Permissions do not bind root; be nobody for a moment when the tests run as root."""
     root = os.geteuid() == 0
     if root:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -234,7 +234,7 @@ class PageTools:
         return self._indexes[collection]
 
     @contextmanager
-    def _reading(self, name: str) -> Iterator[tuple[sqlite3.Connection, Collection]]:
+    def _reading(self, name: str) -> Generator[tuple[sqlite3.Connection, Collection]]:
         from ..knowledge import catalogue
 
         with self._database.reading() as connection:
