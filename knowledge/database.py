@@ -157,8 +157,10 @@ class Database:
     def _identity(self) -> tuple[int, int]:
         try:
             status = self.path.stat()
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return 0, 0
+        except OSError:
+            return self._file  # it may not be looked at any more, which says nothing about where it is
         return status.st_dev, status.st_ino
 
     def _make_file(self) -> None:
