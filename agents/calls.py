@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -114,7 +114,7 @@ class ToolContext:
     _limit: asyncio.Timeout | None = field(default_factory=lambda: None, init=False, repr=False, compare=False)
 
     @contextmanager
-    def limited(self, limit: asyncio.Timeout) -> Iterator[None]:
+    def limited(self, limit: asyncio.Timeout) -> Generator[None]:
         """A block in which `limit` is the time limit of the call."""
         outer, self._limit = self._limit, limit
         try:
@@ -123,7 +123,7 @@ class ToolContext:
             self._limit = outer
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
+    def waiting(self) -> Generator[None]:
         """A block in which the time limit of the call stands still, for whoever waits for a person."""
         limit = self._limit
         end = limit.when() if limit else None

@@ -13,7 +13,7 @@ import json
 import operator
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints
@@ -311,7 +311,7 @@ def _hints(target: Any, name: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _explaining(name: str, hints: Mapping[str, Any]) -> Iterator[None]:
+def _explaining(name: str, hints: Mapping[str, Any]) -> Generator[None]:
     """Turn what pydantic says about a type it cannot handle into an error that names the parameter.
 
     :param hints: The types of the parameters, tried one by one only when they failed together.

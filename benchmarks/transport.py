@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -183,7 +183,7 @@ def client_calls(target: Callable[[], Any], calls: int) -> list[float]:
 
 
 @contextmanager
-def http_server(code: str, answers: str) -> Iterator[str]:
+def http_server(code: str, answers: str) -> Generator[str]:
     """A server on a free port; its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -22,7 +22,7 @@ import Stemmer  # type: ignore[import-not-found]  # a compiled module without ty
 
 from .stopwords import STOP_WORDS
 
-ANALYSER_VERSION = f"1 snowball-{Stemmer.version()} unicode-{unicodedata.unidata_version}"
+ANALYSER_VERSION = f"2 snowball-{Stemmer.version()} unicode-{unicodedata.unidata_version}"
 """Kept with each collection: pages indexed under another version must be indexed again from their stored text."""
 
 HEAD_CHARACTERS = 250
@@ -113,6 +113,10 @@ Span = tuple[str, int, int]
 _START = itemgetter(1)
 
 
+_UNACCENTED = ("en", "id")
+"""Languages that write without accents: one on a borrowed word must not change its stem (`résumés`, `resumes`)."""
+
+
 class _Memo(dict[str, tuple[str, ...]]):
     """Chunk → its terms in one language, worked out on first sight and forgotten when there are too many."""
 
@@ -120,6 +124,7 @@ class _Memo(dict[str, tuple[str, ...]]):
         super().__init__()
         name = _SNOWBALL.get(language)
         self._stemmer = Stemmer.Stemmer(name, 0) if name in Stemmer.algorithms() else None
+        self._unaccented = language in _UNACCENTED
         self._lock = threading.Lock()  # a stemmer works on a buffer of its own
 
     def __missing__(self, chunk: str) -> tuple[str, ...]:
@@ -167,6 +172,8 @@ class _Memo(dict[str, tuple[str, ...]]):
     def _stem(self, word: str) -> str:
         if self._stemmer is None or len(word) > _MAX_TERM:
             return _without_accents(word[:_MAX_TERM])
+        if self._unaccented:
+            word = _without_accents(word)
         with self._lock:
             stem: str = self._stemmer.stemWord(word)
         return _without_accents(stem)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import unicodedata
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -254,13 +255,14 @@ def find_document(connection: sqlite3.Connection, collection: Collection, text: 
     :raises UnknownNameError: there is none.
     :raises InputError: there are several; the message lists them.
     """
-    given = text.strip()
+    given = unicodedata.normalize("NFC", text.strip())
+    source, name = ("source", "name") if given.isascii() else ("nfc(source)", "nfc(name)")
     tail = given.replace("\\", "/").lstrip("./")
     for condition, values in (
-        ("doc_id = ? OR source = ?", [given, given]),
-        ("name = ?", [given]),
-        ("substr(replace(source, '\\', '/'), -length(?)) = ?", [f"/{tail}", f"/{tail}"]),
-        ("lower(name) = lower(?) OR lower(name) LIKE lower(?) ESCAPE '!'", [given, f"{_like(given)}.%"]),
+        (f"doc_id = ? OR {source} = ?", [given, given]),
+        (f"{name} = ?", [given]),
+        (f"substr(replace({source}, '\\', '/'), -length(?)) = ?", [f"/{tail}", f"/{tail}"]),
+        (f"lower({name}) = lower(?) OR lower({name}) LIKE lower(?) ESCAPE '!'", [given, f"{_like(given)}.%"]),
     ):
         rows = connection.execute(
             f"SELECT {_DOCUMENT_COLUMNS} FROM documents WHERE collection_id = ? AND ({condition}) ORDER BY source LIMIT 6",  # noqa: S608 - literals of ours
@@ -304,8 +306,10 @@ def outline(connection: sqlite3.Connection, document: KeptDocument) -> list[tupl
 
 def entries(connection: sqlite3.Connection, page_ids: Sequence[int]) -> dict[int, tuple[PageEntry, KeptDocument]]:
     """The pages with these row ids, with their documents. An id that is gone is left out."""
-    marks = ",".join("?" * len(page_ids))
-    rows = connection.execute(f"{_PAGES} WHERE id IN ({marks})", tuple(page_ids)).fetchall()
+    rows = connection.execute(
+        f"{_PAGES} WHERE id IN (SELECT value FROM json_each(?))",  # noqa: S608 - literals of ours
+        (json.dumps(page_ids),),
+    ).fetchall()
     kept: dict[int, KeptDocument] = {}
     for document_id in {row[1] for row in rows}:
         row = connection.execute(f"SELECT {_DOCUMENT_COLUMNS} FROM documents WHERE id = ?", (document_id,)).fetchone()  # noqa: S608 - literals of ours

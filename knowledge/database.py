@@ -10,12 +10,13 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+import unicodedata
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import ConfigError, CorruptError, DiskFullError, StorageError
+from .errors import ConfigError, CorruptError, DiskFullError, InputError, StorageError
 from .migrations import MIGRATIONS, migrate
 
 BUSY_TIMEOUT_MS = 30_000
@@ -38,9 +39,10 @@ class Database:
         self._writer: sqlite3.Connection | None = None
         self._closed = False
         self._ready = False
+        self._file = (0, 0)
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Generator[sqlite3.Connection]:
         """A connection that sees one unchanging state of the file until the block ends.
 
         :raises StorageError: the file is damaged, locked or cannot be opened.
@@ -61,7 +63,7 @@ class Database:
                 self._give_back(connection)
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Generator[sqlite3.Connection]:
         """A connection inside one write transaction: committed when the block ends, undone when it raises.
 
         :raises StorageError: the disk is full, or the file is damaged, locked or read-only.
@@ -111,6 +113,7 @@ class Database:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("PRAGMA foreign_keys=ON")
+            connection.create_function("nfc", 1, _nfc, deterministic=True)
         except BaseException:
             connection.close()
             raise
@@ -119,6 +122,7 @@ class Database:
     def _prepare(self) -> None:
         """Make the file on first use and bring its schema up to date."""
         if self._ready:
+            self._check_place()
             return
         with self._write_lock:
             if self._ready:
@@ -136,7 +140,28 @@ class Database:
                     migrate(connection)
             finally:
                 connection.close()
+            self._file = self._identity()
             self._ready = True
+
+    def _check_place(self) -> None:
+        """Refuse to go on with a file that has lost its name: what SQLite would still write to it, nobody could find again.
+
+        :raises StorageError: the file was removed or replaced.
+        """
+        if self._identity() != self._file:
+            raise StorageError(
+                f"The database {self.path} was removed or replaced while it was in use.",
+                "Put it back, or restart the program that runs racto.",
+            )
+
+    def _identity(self) -> tuple[int, int]:
+        try:
+            status = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return 0, 0
+        except OSError:
+            return self._file  # it may not be looked at any more, which says nothing about where it is
+        return status.st_dev, status.st_ino
 
     def _make_file(self) -> None:
         if self.path.exists():
@@ -151,14 +176,21 @@ class Database:
             ) from None
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self) -> Generator[None]:
         """Turn what SQLite says into what a person can act on."""
         try:
             yield
         except sqlite3.IntegrityError:
             raise
+        except OverflowError:
+            raise InputError("A number is larger than any that is kept here.", "Give a smaller one.") from None
         except sqlite3.DatabaseError as error:
             raise explain(error, self.path) from error
+
+
+def _nfc(text: str) -> str:
+    """In SQL: the one form of a text whose accents may be written in several ways."""
+    return unicodedata.normalize("NFC", text)
 
 
 def explain(error: sqlite3.DatabaseError, path: Path) -> StorageError:

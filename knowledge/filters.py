@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, TypedDict
 
 from .errors import InputError
+
+_ALWAYS = 2**63 - 1  # nanoseconds: beyond the year 2262 SQLite has no integers, and files no dates
 
 
 class FilterArguments(TypedDict, total=False):
@@ -64,6 +67,13 @@ class Filters:
 
 
 def _source(text: str) -> tuple[str, list[str]]:
+    if not text.isascii():  # a name may be written with its accents in another form
+        condition, values = _source_as_written(unicodedata.normalize("NFC", text))
+        return re.sub(r"\b(source|name)\b", r"nfc(\1)", condition), values
+    return _source_as_written(text)
+
+
+def _source_as_written(text: str) -> tuple[str, list[str]]:
     if re.search(r"[*?\[]", text):
         return "(source = ? OR name = ? OR source GLOB ? OR name GLOB ?)", [text] * 4
     folder = text.rstrip("/\\") or text
@@ -102,4 +112,4 @@ def _nanoseconds(moment: date | str) -> int:
         moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1_000_000) * 1000
+    return max(-_ALWAYS, min(_ALWAYS, round(moment.timestamp() * 1_000_000) * 1000))

@@ -243,7 +243,7 @@ def _json_problem(output: str, form: object) -> str:
     """What is wrong with an example's output where JSON was promised; empty when nothing is, or when variables leave it open."""
     try:
         value = json.loads(output)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         if "```" in output:
             return "The output is wrapped in a code fence, which the format forbids."
         return "" if PLACEHOLDER.search(output) else f"The output is not JSON: {error}."

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -32,6 +34,8 @@ class Roots:
         except RuntimeError:
             raise InputError(f"There is no home folder for {text!r}.", "Give the full path.") from None
         candidates = [given] if given.is_absolute() else [folder / given for folder in self.folders]
+        if not text.isascii():
+            candidates += [_as_spelt(candidate) for candidate in candidates]
         inside = [real for candidate in candidates if self.allows(real := _real(candidate))]
         for real in inside:
             if os.path.exists(real):  # noqa: PTH110 - Path.exists raises where a name is too long
@@ -49,6 +53,18 @@ class Roots:
     def allows(self, real: Path) -> bool:
         """Whether a real path (links resolved) lies in one of the folders: `/data` holds `/data/a`, not `/database`."""
         return any(real == folder or folder in real.parents for folder in self.folders)
+
+
+def _as_spelt(path: Path) -> Path:
+    """The path with each name in the Unicode form it has on disk; people and models write another one (`é` in one piece or two)."""
+    found = Path(path.anchor)
+    for name in path.relative_to(path.anchor).parts:
+        if not os.path.lexists(found / name):
+            with contextlib.suppress(OSError):
+                there = {unicodedata.normalize("NFC", each): each for each in os.listdir(found)}  # noqa: PTH208 - names, not paths
+                name = there.get(unicodedata.normalize("NFC", name), name)
+        found /= name
+    return found
 
 
 def _real(path: Path) -> Path:

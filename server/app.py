@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -45,7 +45,7 @@ _INSTRUCTIONS = {
 
 
 @contextmanager
-def services(settings: Settings) -> Iterator[Services]:
+def services(settings: Settings) -> Generator[Services]:
     """What tools stand on, until the block ends: closed, the database is one file again. Nothing is opened or made before a tool needs it."""
     kept = _services(settings)
     try:

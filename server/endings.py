@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ THREAD_PATIENCE_SECONDS = 1.0
 
 
 @contextmanager
-def ending(stop: Callable[[], None]) -> Iterator[None]:
+def ending(stop: Callable[[], None]) -> Generator[None]:
     """Call `stop` in the running loop on SIGINT, on SIGTERM and when the parent process is gone.
 
     A second signal ends the process as it would without us. Signals reach the main thread only; elsewhere they are left alone.

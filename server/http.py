@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ class Sessions:
         self._owner: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def run(self) -> AsyncIterator[None]:
+    async def run(self) -> AsyncGenerator[None]:
         """Serve sessions until the context ends; it may be entered again after that."""
         # The addresses are checked in front of everything (security.py). Answers come as event streams, because a client of the
         # handshake era sees no progress in a JSON answer.
@@ -203,7 +203,7 @@ def build_app(
         return JSONResponse({"status": "ok", "name": server.name, "version": server.version})
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         async with sessions.run():
             yield
 
@@ -305,7 +305,7 @@ def _bound(family: int, address: Any) -> socket.socket:
 
 
 @contextmanager
-def _quiet_signals() -> Iterator[None]:
+def _quiet_signals() -> Generator[None]:
     """Keep the signals that end uvicorn from ending the process too: it raises them again once it has stopped."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -27,7 +27,10 @@ def parse(text: str) -> dict[str, Any]:
     :raises ValueError: it is not JSON, or not an object.
     """
     stripped = text[_end(_START, text, 0) :]
-    value = json.loads(stripped) if stripped else {}
+    try:
+        value = json.loads(stripped) if stripped else {}
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(value, dict):
         raise ValueError("the outermost value is not an object")  # noqa: TRY004 - one error for every wrong text
     return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -195,7 +196,7 @@ class Reading:
 
 def _page(entries: Callable[[], Iterable[T]], cursor: str | None) -> tuple[list[T], str | None]:
     """One page of `entries` and the cursor of the next; a cursor is how many entries come before it."""
-    if cursor is not None and not (cursor.isascii() and cursor.isdigit()):
+    if cursor is not None and not re.fullmatch("[0-9]{1,9}", cursor):
         raise InputError(f"There is no page {cursor[:40]!r}.", "Start again without a cursor.")
     start = int(cursor or 0)
     page = list(itertools.islice(entries(), start, start + PAGE_SIZE + 1))

@@ -144,7 +144,7 @@ class TokenGuard:
 
     def __init__(self, app: ASGIApp, token: str | None) -> None:
         self._app = app
-        self._expected = f"Bearer {token}".encode() if token else None
+        self._expected = token.encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._expected is not None and (refusal := self._refusal(Headers(scope=scope).get("authorization"))):
@@ -155,9 +155,9 @@ class TokenGuard:
     def _refusal(self, given: str | None) -> JSONResponse | None:
         assert self._expected is not None
         scheme, _, token = (given or "").partition(" ")
-        # The scheme's case is free (RFC 9110); the comparison takes as long whatever was given.
-        sent = f"{scheme.title()} {token.strip()}".encode("utf-8", "surrogateescape")
-        if hmac.compare_digest(sent, self._expected):
+        # The scheme's case is free (RFC 9110); the comparison takes as long whatever was given. Headers reads bytes as Latin-1.
+        right = hmac.compare_digest(token.strip(" \t").encode("latin-1"), self._expected)
+        if right and scheme.lower() == "bearer":
             return None
         problem = "A bearer token is needed." if given is None else "The bearer token is not the right one."
         refusal = _refuse(401, AccessError(problem, "Send `Authorization: Bearer …` with the value of RACTO_TOKEN."))

@@ -53,6 +53,10 @@ def _split(separator: str) -> BeforeValidator:
     return BeforeValidator(split)
 
 
+def _stripped(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value  # a token read from a file ends in a newline
+
+
 def _known_toolsets(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name not in TOOLSETS:
@@ -143,7 +147,7 @@ class Settings(BaseModel):
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address the HTTP port listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="HTTP port; 0 takes a free one.")
-    token: SecretStr | None = Field(
+    token: Annotated[SecretStr | None, BeforeValidator(_stripped)] = Field(
         default=None, min_length=1, description="Bearer token HTTP clients must send; needed beyond loopback."
     )
     allowed_hosts: Names = Field(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
 @contextmanager
-def importing() -> Iterator[None]:
+def importing() -> Generator[None]:
     """Import without the garbage collector: what imports make is no garbage, and looking for some costs 40 ms of 500.
 
     Afterwards it never looks at those objects again, which makes every later pass shorter.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ PATIENCE = 20.0
 
 
 @asynccontextmanager
-async def connected(server: RactoMCPServer, era: str, **options: Any) -> AsyncIterator[Client]:
+async def connected(server: RactoMCPServer, era: str, **options: Any) -> AsyncGenerator[Client]:
     """A client of the era, in process, without a cache of its own; what is done with it has to end in time."""
     async with asyncio.timeout(PATIENCE):
         mode = "legacy" if era == "legacy" else "auto"

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -154,7 +154,7 @@ def wait_for_line(log: Path, text: str, process: subprocess.Popen[bytes], times:
 
 
 @contextmanager
-def stdio_peer(log: Path, *arguments: str, **options: Any) -> Iterator[StdioPeer]:
+def stdio_peer(log: Path, *arguments: str, **options: Any) -> Generator[StdioPeer]:
     """A server over stdio, ended (and waited for) with the block.
 
     :param log: The file its stderr goes to.
@@ -177,7 +177,7 @@ def stdio_peer(log: Path, *arguments: str, **options: Any) -> Iterator[StdioPeer
 
 
 @contextmanager
-def watched(process: subprocess.Popen[bytes]) -> Iterator[None]:
+def watched(process: subprocess.Popen[bytes]) -> Generator[None]:
     """Kill a process that does not end, and leave none behind."""
     timer = threading.Timer(PATIENCE, process.kill)
     timer.start()
@@ -217,7 +217,7 @@ class HttpPeer:
 
 
 @contextmanager
-def http_peer(log: Path, *arguments: str) -> Iterator[HttpPeer]:
+def http_peer(log: Path, *arguments: str) -> Generator[HttpPeer]:
     """A server over HTTP on a free port, ended with the block."""
     with log.open("ab") as stderr:
         process = subprocess.Popen(

@@ -88,6 +88,8 @@ def test_case_does_not_matter(words: list[str], language: str) -> None:
         ("the data base", "database"),
         ("BESTBUY_2017_10K", "Best Buy 10-K 2017"),
         ("naïve Bayes", "naive"),
+        ("his résumé", "resumes"),
+        ("three cafes and résumés", "résumé"),
     ],
 )
 def test_names_numbers_and_ways_of_writing_are_findable(page: str, query: str) -> None:

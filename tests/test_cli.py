@@ -9,7 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,8 @@ def test_the_help_of_every_command_has_examples_that_it_takes(name: str, capsys:
         (["call", "page_search", "--arg", "query"], "KEY=VALUE"),
         (["call", "page_search", "--json-args", "{"], "not JSON"),
         (["call", "page_search", "--json-args", "[]"], "JSON object"),
+        (["call", "page_search", "--json-args", "[" * 100_000], "not JSON"),
+        (["call", "page_search", "--arg", "query=x", "--arg", f"metadata={'[' * 100_000}"], "'metadata' should"),
         (["call", "page_search", "--arg", "qery=x"], "query"),
         (["call", "page_search", "--arg", "query=x", "--arg", "top_k=many"], "top_k"),
         (["call", "page_ingest", "--arg", "path=/etc/passwd"], "RACTO_ROOTS"),
@@ -284,7 +286,7 @@ def test_interrupting_a_question_ends_quietly() -> None:
 
 
 @contextmanager
-def serving(*words: str, **variables: str) -> Iterator[str]:
+def serving(*words: str, **variables: str) -> Generator[str]:
     """A server on a free port, and where it listens."""
     command = [sys.executable, "-m", "racto.server.cli", "serve", "--transport", "http", "--port", "0", *words]
     environment = {**os.environ, **variables}

@@ -19,7 +19,7 @@ import pytest
 from racto.knowledge import indexing
 from racto.knowledge.catalogue import collection_named
 from racto.knowledge.database import Database
-from racto.knowledge.errors import CorruptError, DiskFullError
+from racto.knowledge.errors import CorruptError, DiskFullError, StorageError
 from racto.knowledge.folder import IngestReport, ingest_folder
 from racto.knowledge.ingest import Ingester
 from racto.knowledge.pages import PageIndexRAG
@@ -156,6 +156,18 @@ def test_pages_overwritten_inside_the_file_are_recognised(tmp_path: Path) -> Non
     index = PageIndexRAG(path=path)
     with pytest.raises(CorruptError, match="doctor --rebuild"):
         _ = [index.retrieve(query, 50) for query in QUERIES]
+
+
+def test_nothing_is_acknowledged_in_a_database_that_was_removed(tmp_path: Path) -> None:
+    path = tmp_path / "racto.db"
+    with PageIndexRAG(path=path) as index:
+        index.ingest_text("first", "a")
+        path.rename(tmp_path / "aside.db")
+        for call in (lambda: index.ingest_text("second", "b"), lambda: index.retrieve("first")):
+            with pytest.raises(StorageError, match="removed or replaced"):
+                call()
+        (tmp_path / "aside.db").rename(path)
+        assert index.retrieve("first")
 
 
 def test_a_database_that_may_not_be_written_says_so() -> None:

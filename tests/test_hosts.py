@@ -127,6 +127,7 @@ def test_a_dry_run_writes_nothing_and_shows_the_change(home: Path, capsys: pytes
         '{"mcpServers": []}',
         '{"mcpServers": null}',
         "not json",
+        "[" * 100_000,
         '{\n  // a comment\n  "mcpServers": {}\n}',
     ],
 )

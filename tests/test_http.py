@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def peer(tmp_path: Path) -> Iterator[HttpPeer]:
 @contextmanager
 def exchange(
     peer: HttpPeer, method: str, path: str, body: Any = None, **headers: str
-) -> Iterator[http.client.HTTPResponse]:
+) -> Generator[http.client.HTTPResponse]:
     """One request and its response, still open; names of headers are written with `_`."""
     connection = http.client.HTTPConnection("127.0.0.1", peer.port, timeout=PATIENCE)
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
@@ -116,7 +116,7 @@ def until(connection: socket.socket, text: bytes) -> bytes:
 
 
 @contextmanager
-def sse_session(peer: HttpPeer) -> Iterator[tuple[socket.socket, str]]:
+def sse_session(peer: HttpPeer) -> Generator[tuple[socket.socket, str]]:
     """An open HTTP+SSE stream and where to post."""
     with raw(peer, "GET /sse HTTP/1.1\nHost: localhost") as stream:
         yield stream, until(stream, b"\r\n\r\n\r\n").split(b"data: ")[1].split()[0].decode()
@@ -343,7 +343,7 @@ def test_clients_that_leave_in_the_middle_leave_no_traceback(peer: HttpPeer) -> 
 
 
 @contextmanager
-def served(app: Any) -> Iterator[str]:
+def served(app: Any) -> Generator[str]:
     """Any ASGI application on a free port; its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none", timeout_graceful_shutdown=1))
@@ -362,7 +362,7 @@ def test_it_can_be_mounted_into_another_application(path: str, with_lifespan: bo
     app = build_app(RactoMCPServer.from_registry(registry).lowlevel)
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         async with app.router.lifespan_context(app):
             yield
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -39,7 +39,7 @@ class Ears:
         self._heard: asyncio.Queue[str] = asyncio.Queue()
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[Client]:
+    async def listening(self) -> AsyncGenerator[Client]:
         if self._era == "legacy":
             async with connected(self._server, self._era, message_handler=self._on_message) as client:
                 await client.list_tools()  # answered only after the server has heard `initialized`

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import threading
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -183,12 +184,37 @@ def test_a_cancelled_ingest_stops_between_files_and_the_next_one_goes_on(host: H
             await call
         go_on.set()
 
-    asyncio.run(main())  # waits for its threads
+    asyncio.run(main())
     kept = json.dumps(host.ask("page_list").structured)
     assert '"documents": 40' not in kept
     report = host.ask("page_ingest", path=str(host.folder)).structured
     assert report["added"] + report["unchanged"] == 40
     assert report["added"] >= 39
+
+
+def test_many_ingests_at_once_keep_nobody_else_waiting(host: Host) -> None:
+    host.write(a="alpha")
+    host.read("page_ingest", text="beta", source="b")
+
+    async def main() -> None:
+        go_on = threading.Event()
+
+        def hold() -> None:
+            assert go_on.wait(30)
+
+        person = Person(on_progress=hold)
+        ingests = [
+            asyncio.create_task(host.registry.call("page_ingest", {"path": str(host.folder)}, person))
+            for _ in range(20)
+        ]
+        try:
+            deleting = host.registry.call("page_delete", {"document": "b", "confirm": True})
+            assert not (await asyncio.wait_for(deleting, 20)).is_error
+        finally:
+            go_on.set()
+        assert not any(output.is_error for output in await asyncio.gather(*ingests))
+
+    asyncio.run(main())
 
 
 def test_an_ingest_out_of_time_says_how_to_go_on(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,6 +298,22 @@ def test_a_document_is_meant_by_name_path_id_or_the_end_of_its_path(host: Host) 
     assert str(host.folder / "a/same.md") in ambiguous
     assert by_source["b/same.md"]["doc_id"] in ambiguous
     assert "'Unique.md'" in host.refusal("page_read", document="Uniqe.md")
+
+
+def test_a_name_with_accents_is_meant_in_either_form(host: Host) -> None:
+    name = unicodedata.normalize("NFD", "résumé.md")
+    (host.folder / name).write_text("gardens and engines", encoding="utf-8")
+    host.read("page_ingest", path=".")
+    for asked in ("résumé.md", "résumé", f"{host.folder}/résumé.md", name):
+        assert name in host.read("page_read", document=asked)
+        assert ("gardens" in host.read("page_search", query="engines", source=asked)) == (asked != "résumé")
+    assert name in host.read("page_list", collection="default", source="résum*.md")
+
+
+def test_a_number_too_large_for_the_database_is_refused(host: Host) -> None:
+    host.read("page_ingest", text="gardens", source="a")
+    assert "Give a smaller one" in host.refusal("page_list", collection="default", offset=10**30)
+    assert "gardens" in host.read("page_search", query="gardens", before="9999-12-31", after="0001-01-01")
 
 
 def test_the_outline_is_the_tree_of_headings_with_their_pages(host: Host) -> None:

@@ -112,6 +112,11 @@ def test_a_query_of_stop_words_still_answers(index: PageIndexRAG) -> None:
     assert index.retrieve("to be or not to be")[0].entry.source == "hamlet"
 
 
+def test_every_page_can_be_asked_for(index: PageIndexRAG) -> None:
+    index.ingest_text("\n\n".join(f"# {number}\nword" for number in range(40_000)), "long")
+    assert len(index.retrieve("word", top_k=10**9)) == 40_000
+
+
 def test_no_match_and_no_documents_give_no_results(index: PageIndexRAG) -> None:
     assert index.retrieve("anything") == []
     index.ingest_text("granite", "note")

@@ -9,7 +9,7 @@ import sys
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from racto.knowledge.decoding import decode, refuse_binary
 from racto.knowledge.documents import Document, page_ranges
 from racto.knowledge.errors import EncryptedError, LimitError, NoTextError, RactoError, ReadError, UnsupportedError
-from racto.knowledge.readers import READERS, BaseReader, FileReaderRegistry, read_document
+from racto.knowledge.readers import READERS, BaseReader, FileReaderRegistry, read_document, rst
 from racto.knowledge.readers.isolation import WORKER
 from racto.knowledge.readers.markdown import find_headings, front_matter
 from racto.knowledge.windows import split
@@ -49,7 +49,7 @@ def outcome(path: Path) -> Document | RactoError:
 
 
 @contextmanager
-def as_somebody_else() -> Iterator[None]:
+def as_somebody_else() -> Generator[None]:
     """Permissions do not bind root; be nobody for a moment when the tests run as root."""
     root = os.geteuid() == 0
     if root:
@@ -272,6 +272,37 @@ class TestMarkdown:
             assert front_matter(text) == ({}, text)
 
 
+class TestRst:
+    @pytest.mark.parametrize(
+        ("text", "headings"),
+        [
+            ("====\nBook\n====\n\nOne\n===\n\nA\n---\n\nTwo\n===\n", [(1, "Book"), (2, "One"), (3, "A"), (2, "Two")]),
+            ("Longer title\n-----\n\nNo\n-\n\nLong title\n---\n", [(1, "Longer title")]),
+            ("Text\n\n----\n\nand\na paragraph\n-----------\n", []),
+            ("- item\n------\n\n  block\n-------\n\n.. note:: x\n-----------\n", []),
+            ("===  ===\na    b\n===  ===\n1    2\n===  ===\n", []),
+            ("标题\n====\n", [(1, "标题")]),
+        ],
+    )
+    def test_titles_are_found_as_docutils_does(self, text: str, headings: list[tuple[int, str]]) -> None:
+        assert [(heading.level, heading.title) for heading in rst.find_headings(text)] == headings
+
+    @given(st.text(st.sampled_from("ab =-~\n\t."), max_size=200))
+    def test_titles_are_in_order_and_where_they_say(self, text: str) -> None:
+        end = 0
+        for heading in rst.find_headings(text):
+            assert end <= heading.start < heading.end <= len(text)
+            assert heading.title in text[heading.start : heading.end]
+            end = heading.end
+
+    def test_a_document_is_split_at_its_titles(self, tmp_path: Path) -> None:
+        document = read_document(
+            written(tmp_path / "a.rst", "Guide\r\n=====\r\n\r\nHello.\r\n\r\nUse\r\n---\r\n\r\nPress it.\r\n")
+        )
+        assert [window.heading_path for window in split(document)] == [("Guide",), ("Guide", "Use")]
+        assert document.type == "text/x-rst"
+
+
 class TestHtml:
     def read(self, tmp_path: Path, html: str | bytes) -> Document:
         return read_document(written(tmp_path / "page.html", html))
@@ -289,6 +320,15 @@ class TestHtml:
         assert outline(document) == [(1, "Head line"), (2, "Part")]
         assert document.metadata == {"title": "The page", "author": "A. B."}
         assert [window.heading_path for window in split(document)] == [("Head line",), ("Head line", "Part")]
+
+    def test_what_is_hidden_from_people_is_not_kept(self, tmp_path: Path) -> None:
+        document = self.read(
+            tmp_path,
+            "<body style='color:red'><p>a<p hidden>no<b hidden>no</b></p><div style='margin:0; DISPLAY : none'>no<p>no</div>b"
+            "<span style='visibility:hidden'>no</span><h2 hidden>no</h2><p hidden=until-found>c<p style='display:block'>d",
+        )
+        assert document.content.split() == ["a", "b", "c", "d"]
+        assert document.headings == []
 
     def test_a_table_is_a_line_a_row(self, tmp_path: Path) -> None:
         document = self.read(tmp_path, "<table><tr><th>Name<th>Age<tr><td><p>Ann</p><td></td><td>30</table>")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -66,6 +68,19 @@ def test_what_lies_outside_is_refused_whatever_way_it_is_named(path: str, world:
 def test_a_path_that_cannot_be_right_is_told(path: str, error: type[RactoError], world: Path) -> None:
     with pytest.raises(error):
         Roots([world / "data"]).resolve(path)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accents_may_be_written_in_either_form(form: Literal["NFC", "NFD"], world: Path) -> None:
+    other: Literal["NFC", "NFD"] = "NFD" if form == "NFC" else "NFC"
+    file = world / "data" / unicodedata.normalize(form, "Müller") / unicodedata.normalize(other, "résumé.txt")
+    file.parent.mkdir()
+    file.write_text("hello", encoding="utf-8")
+    roots = Roots([world / "data"])
+    for asked in ("Müller/résumé.txt", f"{world}/data/Müller/résumé.txt"):
+        assert roots.resolve(unicodedata.normalize(other, asked)) == file
+    with pytest.raises(UnknownNameError):
+        roots.resolve("Müller/resumé.txt")
 
 
 def test_a_loop_of_links_is_told(world: Path) -> None:

@@ -142,11 +142,26 @@ def test_the_right_token_opens() -> None:
     assert respond(guard, ("Authorization", "Bearer s3cret"))[0] == 200
     assert respond(guard, ("Authorization", "bearer  s3cret "))[0] == 200
     assert respond(TokenGuard(_welcome, None))[0] == 200
+    spoken = "пароль à"
+    assert (
+        respond(TokenGuard(_welcome, spoken), ("Authorization", f"Bearer {spoken}".encode().decode("latin-1")))[0]
+        == 200
+    )
 
 
 @pytest.mark.parametrize(
     "given",
-    ["Bearer wrong", "Bearer s3cret2", "Bearer s3cre", "s3cret", "Basic s3cret", "Bearer", "", "Bearer s3cr\xe9t"],
+    [
+        "Bearer wrong",
+        "Bearer s3cret2",
+        "Bearer s3cre",
+        "s3cret",
+        "Basic s3cret",
+        "Bearer",
+        "",
+        "Bearer s3cr\xe9t",
+        "\xff s3cret",
+    ],
 )
 def test_any_other_token_is_refused_with_what_to_send(given: str) -> None:
     code, headers, body = respond(TokenGuard(_welcome, "s3cret"), ("Authorization", given))

@@ -115,6 +115,16 @@ def test_a_wrong_value_in_the_file_names_the_file(home: Path) -> None:
     assert "-5" in str(caught.value)
 
 
+def test_the_line_end_of_a_token_from_a_file_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RACTO_TOKEN", "s3cret\n")
+    token = load().settings.token
+    assert token is not None
+    assert token.get_secret_value() == "s3cret"
+    monkeypatch.setenv("RACTO_TOKEN", " \n")
+    with pytest.raises(ConfigError, match="RACTO_TOKEN"):
+        load()
+
+
 def test_a_token_is_never_shown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RACTO_TOKEN", "s3cret-value")
     loaded = load()

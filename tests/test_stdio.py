@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -411,7 +411,7 @@ def test_a_client_that_does_not_read_is_made_to_wait(peer: StdioPeer) -> None:
 
 
 @contextmanager
-def input_from(kind: str, data: bytes, folder: Path) -> Iterator[int]:
+def input_from(kind: str, data: bytes, folder: Path) -> Generator[int]:
     """A descriptor of some kind that holds `data` and then ends."""
     with ExitStack() as stack:
         if kind == "file":

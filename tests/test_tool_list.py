@@ -69,6 +69,7 @@ def test_a_tool_is_named_described_and_flat(tool: Tool) -> None:
         assert not isinstance(part.get("type"), list), (
             f"{tool.name} has an argument of two types, which some hosts refuse"
         )
+        assert "" not in part.get("enum", ()), f"{tool.name} offers an empty choice, which Gemini refuses"
     assert tool.input_schema["additionalProperties"] is False
 
 

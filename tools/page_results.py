@@ -159,7 +159,7 @@ class SearchResults:
     def render(self) -> str:
         """Every citation; snippets as long as there is room."""
         if not self.results:
-            return f"No page of {self.collection} holds a word of this query. Try other words, or see page_list for what is there."
+            return f"No page that was searched in {self.collection} holds a word of this query. Try other words or filters, or see page_list."
         cited = [found.render() for found in self.results]
         return "\n".join(
             [

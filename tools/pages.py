@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +18,7 @@ from pydantic import Field
 from ..agents.calls import ToolContext
 from ..agents.offers import Toolset
 from ..agents.toolbox import tool
+from ..agents.workers import Workers
 from ..knowledge.errors import DeclinedError, InputError, UnknownNameError
 from .page_resources import KeptPages
 from .services import Services
@@ -45,6 +46,7 @@ class PageTools:
         self._services = services
         self._database = services.database
         self._indexes: dict[str, PageIndexRAG] = {}
+        self._workers = Workers()  # the few threads of asyncio would let other calls wait until every ingest is done
         self.kept = KeptPages(services.database)
 
     @tool(idempotent=True, timeout=300.0)
@@ -80,9 +82,9 @@ class PageTools:
         stop = threading.Event()
         try:
             if text:
-                done = Ingested.of_one(collection, await asyncio.to_thread(ingester.text, text, source, metadata))
+                done = Ingested.of_one(collection, await self._workers.run(ingester.text, text, source, metadata))
             else:
-                done = await asyncio.to_thread(self._ingest, ingester, path, pattern, prune, metadata, context, stop)
+                done = await self._workers.run(self._ingest, ingester, path, pattern, prune, metadata, context, stop)
         finally:
             stop.set()  # when the call is cancelled, the thread ends after the file it is at
             self.kept.changed()
@@ -232,7 +234,7 @@ class PageTools:
         return self._indexes[collection]
 
     @contextmanager
-    def _reading(self, name: str) -> Iterator[tuple[sqlite3.Connection, Collection]]:
+    def _reading(self, name: str) -> Generator[tuple[sqlite3.Connection, Collection]]:
         from ..knowledge import catalogue
 
         with self._database.reading() as connection:

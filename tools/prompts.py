@@ -162,7 +162,7 @@ class PromptTools:
         examples: Examples = [],  # noqa: B006
         anti_hallucination: Guardrails = True,
         variables: dict[str, str] = {},  # noqa: B006
-        provider: Literal["", "openai", "anthropic", "google", "ollama", "generic"] = "",
+        provider: Literal["none", "openai", "anthropic", "google", "ollama", "generic"] = "none",
         user_message: str = "",
     ) -> str | dict[str, Any]:
         """Compile a RACTO prompt, from fields or a stored name (fields given replace stored ones), into system prompt text, or into a provider's messages.
@@ -177,7 +177,7 @@ class PromptTools:
         prompt = prompt_from(fields)
         if stored or variables:
             prompt = fill(prompt, variables, stored.choices if stored else None)
-        if not provider:
+        if provider == "none":
             return prompt.compile() + (f"\n{user_message}\n" if user_message else "")
         return {"messages": prompt.to_messages(user_message, provider=provider)}
 

@@ -21,13 +21,14 @@ TOO_BIG = "It may be a compression bomb; if it is not, split it into smaller fil
 """The hint where a limit of memory is met."""
 
 _TEXT = (
-    ".txt .text .rst .log .csv .tsv .json .jsonl .ndjson .yaml .yml .toml .ini .cfg .conf .xml .tex .bib .org .adoc .srt .vtt .diff .patch "
+    ".txt .text .log .csv .tsv .json .jsonl .ndjson .yaml .yml .toml .ini .cfg .conf .xml .tex .bib .org .adoc .srt .vtt .diff .patch "
     ".py .pyi .js .mjs .ts .tsx .jsx .java .kt .scala .go .rs .c .h .cc .cpp .hpp .cs .swift .rb .php .pl .lua .r .jl .sh .bash .ps1 "
     ".sql .css .scss .vue .graphql .proto .tf .dockerfile .gradle"
 )
 
 READERS: dict[str, str] = {
     **dict.fromkeys(_TEXT.split(), ".text:TextReader"),
+    ".rst": ".rst:RstReader",
     ".md": ".markdown:MarkdownReader",
     ".markdown": ".markdown:MarkdownReader",
     ".html": ".html:HtmlReader",

@@ -1,9 +1,10 @@
-"""HTML as a person sees it: blocks become paragraphs, rows lines, headings headings; scripts and styles are dropped."""
+"""HTML as a person sees it: blocks become paragraphs, rows lines, headings headings; scripts, styles and what is hidden are dropped."""
 
 from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ _LINES = frozenset(["li", "tr", "dt", "dd", "option"])
 """Blocks that stand on the line after the one before, not a paragraph below it."""
 _CELLS = frozenset(["td", "th"])
 _SOFT_IN_CELL = frozenset(["p", "div", "center", "section"])
+_UNSEEN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
 _SPACES = re.compile(r"\s\s+|[^\S ]")  # leaves single spaces alone: most text is not touched
 _SPACES_AGAIN = re.compile("  +")  # where two pieces met
 _LINE_ENDS = re.compile(" *\n *")
@@ -61,7 +63,7 @@ class HtmlReader(BaseReader):
             name, value = (node.attributes.get("name") or "").lower(), node.attributes.get("content")
             if name in {"description", "author", "keywords"} and value:
                 metadata[name] = " ".join(value.split())
-        writer = _Writer()
+        writer = _Writer({node.mem_id for node in tree.css("body [hidden], body [style]") if _is_hidden(node)})
         if tree.body is not None:
             writer.walk(tree.body)
         return Document(
@@ -74,10 +76,21 @@ class HtmlReader(BaseReader):
         )
 
 
-class _Writer:
-    """Walks a tree without recursion (pages nest deeper than Python's stack) and writes its text."""
+def _is_hidden(node: LexborNode) -> bool:
+    """Whether an element is hidden by its own attributes; what a search in the page would bring up counts as seen."""
+    attributes = node.attributes
+    hidden = "hidden" in attributes and attributes["hidden"] != "until-found"
+    return hidden or _UNSEEN.search(attributes.get("style") or "") is not None
 
-    def __init__(self) -> None:
+
+class _Writer:
+    """Walks a tree without recursion (pages nest deeper than Python's stack) and writes its text.
+
+    :param hidden: `mem_id` of the elements to pass over, with all that is in them.
+    """
+
+    def __init__(self, hidden: Set[int]) -> None:
+        self._hidden = hidden
         self.builder = DocumentBuilder()
         self._inline: list[str] = []
         self._words = False  # whether `_inline` holds more than white space and marks
@@ -90,16 +103,16 @@ class _Writer:
         node: LexborNode | None = root
         while node is not None:
             tag = node.tag or ""
-            child = None if tag in _DROPPED else node.child
+            child = None if self._is_dropped(node) else node.child
             if tag == "-text":
                 self._text(node.text_content or "")
-            elif tag not in _DROPPED:
+            elif not self._is_dropped(node):
                 self._open(tag)
             if child is not None:
                 node = child
                 continue
             while node is not None:
-                if node.tag not in _DROPPED:
+                if not self._is_dropped(node):
                     self._close(node.tag or "")
                 if node.mem_id == root.mem_id:
                     return
@@ -107,6 +120,9 @@ class _Writer:
                     node = node.next
                     break
                 node = node.parent
+
+    def _is_dropped(self, node: LexborNode) -> bool:
+        return node.tag in _DROPPED or node.mem_id in self._hidden
 
     def _text(self, text: str) -> None:
         self._words |= not text.isspace()

@@ -23,7 +23,7 @@ EXAMPLES = """\
   racto call page_ingest --arg path=~/Documents/manuals
   racto call page_search --arg query="how do I reset it" --arg top_k=3
   racto call page_search --json-args '{"query": "reset"}' --json
-  racto call page_delete --arg collection=old --yes"""
+  racto call page_delete --arg document='*' --arg collection=old --yes"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,7 +121,7 @@ def _value(words: list[str], schema: Mapping[str, Any]) -> Any:
         return words[0]
     try:
         value = json.loads(words[0])
-    except ValueError:
+    except (ValueError, RecursionError):
         return words[0]
     return (
         words[0] if kinds and not isinstance(value, str) and "string" in kinds and _kind(value) not in kinds else value
@@ -142,7 +142,7 @@ def _kind(value: object) -> str:
 def _parsed(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"--json-args is not JSON: {error}.", """For example: --json-args '{"query": "reset"}'"""
         ) from None

@@ -16,7 +16,7 @@ import sys
 import threading
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +88,7 @@ def install() -> None:
 
 
 @contextmanager
-def fixture_server() -> Iterator[str]:
+def fixture_server() -> Generator[str]:
     """The fixture server in a process of its own, as long as the block runs; yields the address of its MCP endpoint."""
     CACHE.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "tests.conformance.server", "0"]
