@@ -13,7 +13,6 @@ from ..knowledge.prompts import RactoPrompt
 from ..knowledge.vocabulary import ChatConfig, EmbeddingConfig, EmbeddingResponse, LLMResponse, StreamChunk
 from .gateway import ModelGateway
 from .providers import make
-from .providers.ollama import ollama_url
 from .requests import require_prompt
 from .retry import RetryConfig
 from .routing import CostAwareRouter, Endpoint
@@ -197,6 +196,8 @@ class OllamaDeveloperKit(EmbeddingKit):
         default_prompt: RactoPrompt | None = None,
         **stages: Unpack[Stages],
     ) -> None:
+        from .providers.ollama import ollama_url
+
         self.base_url = ollama_url(base_url)
         self.embedding_model = embedding_model
         super().__init__(model, default_prompt, stages, embedding_model, base_url=self.base_url)

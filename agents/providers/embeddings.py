@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ...knowledge.errors import MalformedResponseError
-from ...knowledge.vocabulary import EmbeddingResponse, EmbeddingVector
+from ...knowledge.errors import MalformedResponseError, ModelNotAvailableError
+from ...knowledge.vocabulary import ChatRequest, EmbeddingResponse, EmbeddingVector, LLMResponse, StreamChunk
 from .answers import usage
 
 
@@ -76,3 +76,27 @@ async def embed(
         warnings=list(dict.fromkeys(answer.warning for answer in answers if answer.warning)),
         raw=answers[0].raw if len(answers) == 1 else [answer.raw for answer in answers],
     )
+
+
+class EmbedsOnly:
+    """What a provider without chat models does when it is asked to chat."""
+
+    name: str
+
+    async def chat(self, request: ChatRequest) -> LLMResponse:
+        """
+        :raises ModelNotAvailableError: always.
+        """
+        raise self._refusal(request)
+
+    async def stream(self, request: ChatRequest) -> AsyncIterator[StreamChunk]:
+        """
+        :raises ModelNotAvailableError: always.
+        """
+        raise self._refusal(request)
+        yield  # makes this an async generator, as the protocol asks
+
+    def _refusal(self, request: ChatRequest) -> ModelNotAvailableError:
+        return ModelNotAvailableError(
+            f"{self.name} only embeds.", "Chat with another provider.", provider=self.name, model=request.model
+        )

@@ -25,13 +25,7 @@ from ...knowledge.errors import (
     RactoGatewayAPIError,
     RactoGatewayError,
 )
-from ...knowledge.vocabulary import (
-    ChatRequest,
-    EmbeddingConfig,
-    EmbeddingResponse,
-    LLMResponse,
-    StreamChunk,
-)
+from ...knowledge.vocabulary import ChatRequest, EmbeddingConfig, EmbeddingResponse, LLMResponse, StreamChunk
 from .embeddings import Embedded, batches, embed
 from .exchange import Response, is_local
 from .http_exchange import CONNECT_SECONDS, LONGEST_SECONDS, HTTPExchange, lines_of

@@ -10,13 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from ...knowledge.vocabulary import (
-    ChatRequest,
-    EmbeddingConfig,
-    EmbeddingResponse,
-    LLMResponse,
-    StreamChunk,
-)
+from ...knowledge.vocabulary import ChatRequest, EmbeddingConfig, EmbeddingResponse, LLMResponse, StreamChunk
 from .answers import Accumulator
 from .embeddings import Embedded, batches, embed
 from .exchange import Exchange, Response, drain

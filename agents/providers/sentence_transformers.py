@@ -7,22 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...knowledge.errors import ModelNotAvailableError, UnsupportedParameterError
-from ...knowledge.vocabulary import (
-    ChatRequest,
-    EmbeddingConfig,
-    EmbeddingResponse,
-    EmbeddingVector,
-    LLMResponse,
-    StreamChunk,
-)
+from ...knowledge.vocabulary import EmbeddingConfig, EmbeddingResponse, EmbeddingVector
 from ..local_models import Device, ModelManager, OnnxModel, find_model, json_of, onnx_file, size_of
 from .answers import usage
+from .embeddings import EmbedsOnly
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +28,7 @@ Encode = Callable[[list[str]], "tuple[NDArray[np.float32], int]"]
 """Texts → their vectors, and how many tokens were read."""
 
 
-class SentenceTransformersProvider:
+class SentenceTransformersProvider(EmbedsOnly):
     """Local embedding models.
 
     :param folders: Where models lie, besides the cache of `huggingface_hub`.
@@ -92,19 +86,6 @@ class SentenceTransformersProvider:
             usage=usage(tokens, 0),
             raw={"engine": "onnxruntime" if file else "sentence-transformers", "file": str(file or folder)},
         )
-
-    async def chat(self, request: ChatRequest) -> LLMResponse:
-        """
-        :raises ModelNotAvailableError: always; these models only embed.
-        """
-        raise _only_embeds(request)
-
-    async def stream(self, request: ChatRequest) -> AsyncIterator[StreamChunk]:
-        """
-        :raises ModelNotAvailableError: always; these models only embed.
-        """
-        raise _only_embeds(request)
-        yield  # makes this an async generator, as the protocol asks
 
     async def models(self) -> list[dict[str, Any]]:
         """The models in `folders`, and whether each has an ONNX file and is loaded."""
@@ -197,9 +178,3 @@ def _by_torch(folder: Path, device: Device) -> Encode:
         return vectors, sum(map(len, read["input_ids"]))
 
     return encode
-
-
-def _only_embeds(request: ChatRequest) -> ModelNotAvailableError:
-    return ModelNotAvailableError(
-        "Local embedding models only embed.", "Chat with another provider.", provider=PROVIDER, model=request.model
-    )

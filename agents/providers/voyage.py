@@ -7,19 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator
 from operator import itemgetter
 from typing import Any, Literal
 
-from ...knowledge.errors import ModelNotAvailableError
-from ...knowledge.vocabulary import (
-    ChatRequest,
-    EmbeddingConfig,
-    EmbeddingResponse,
-    LLMResponse,
-    StreamChunk,
-)
-from .embeddings import Embedded, batches, embed
+from ...knowledge.vocabulary import EmbeddingConfig, EmbeddingResponse
+from .embeddings import Embedded, EmbedsOnly, batches, embed
 from .http_exchange import HTTPExchange
 from .wire import Dialect
 
@@ -38,7 +30,7 @@ _MOST_TEXTS = 1000
 _MOST_BYTES = 3 * 120_000
 
 
-class VoyageProvider:
+class VoyageProvider(EmbedsOnly):
     """Voyage AI.
 
     :param api_key: `None` reads `VOYAGE_API_KEY`.
@@ -81,19 +73,6 @@ class VoyageProvider:
         with self._exchange.guarded(model):
             return await embed(PROVIDER, model, batches(config.texts, _MOST_TEXTS, _MOST_BYTES), call)
 
-    async def chat(self, request: ChatRequest) -> LLMResponse:
-        """
-        :raises ModelNotAvailableError: always; Voyage has no chat models.
-        """
-        raise _only_embeds(request)
-
-    async def stream(self, request: ChatRequest) -> AsyncIterator[StreamChunk]:
-        """
-        :raises ModelNotAvailableError: always; Voyage has no chat models.
-        """
-        raise _only_embeds(request)
-        yield  # makes this an async generator, as the protocol asks
-
     async def models(self) -> list[dict[str, Any]]:
         """Nothing: Voyage does not say which models it has."""
         return []
@@ -106,9 +85,3 @@ class VoyageProvider:
 def _home(key: str) -> str:
     """Where a key is valid: those of MongoDB Atlas are not Voyage's own."""
     return "https://ai.mongodb.com/v1" if key.startswith("al-") else "https://api.voyageai.com/v1"
-
-
-def _only_embeds(request: ChatRequest) -> ModelNotAvailableError:
-    return ModelNotAvailableError(
-        "Voyage only embeds.", "Chat with another provider.", provider=PROVIDER, model=request.model
-    )
