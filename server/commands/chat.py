@@ -10,9 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 
 from ...agents.calls import ToolContext
 from ...knowledge.errors import InputError, RactoError, unknown_name
+from ...knowledge.roots import Roots
 from ...tools.chat import Answer, ChatTools, dollars, nothing_set_up
 from ...tools.services import Services
 from ..app import services
@@ -44,14 +46,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--attach", action="append", default=[], metavar="FILE", help="a file to send along; repeatable"
     )
-    flags.add(parser, "roots", "database")
+    flags.add(parser, "database")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Talk; 2 when the one question was not answered."""
     settings = flags.loaded(arguments).settings
     piped = "" if sys.stdin.isatty() or not arguments.message else sys.stdin.read()
+    # What a person names at their own terminal they may send, wherever it is.
+    arguments.attach = [str(Path(name).expanduser().absolute()) for name in arguments.attach]
     with services(settings) as kept, asyncio.Runner() as runner:
+        kept.roots = Roots([*settings.roots, *arguments.attach])
         session = Session(kept, runner, arguments)
         try:
             if arguments.message:
@@ -177,7 +182,7 @@ class Session:
 def _lines() -> Iterator[str]:
     """What the person says, line by line; at a terminal with a prompt and line editing."""
     if not sys.stdin.isatty():
-        yield from sys.stdin
+        yield from map(str.rstrip, sys.stdin)
         return
     with suppress(ImportError):
         import readline  # noqa: F401 - importing it is what makes `input` edit; Windows has none
