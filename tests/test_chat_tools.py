@@ -381,8 +381,8 @@ async def test_progress_reaches_an_mcp_client_before_the_answer(tmp_path: Path, 
         server = app.build(here.settings, here.kept)
         heard: list[tuple[float, str | None]] = []
 
-        async def told(done: float, total: float | None, message: str | None) -> None:
-            heard.append((done, message))
+        async def told(progress: float, total: float | None, message: str | None) -> None:
+            heard.append((progress, message))
 
         async with Client(server.lowlevel, mode="legacy" if era == "legacy" else "auto", cache=None) as client:
             result = await client.call_tool("chat", {"message": "Hello"}, progress_callback=told)

@@ -105,38 +105,42 @@ class UsageTools:
     async def usage_report(
         self,
         by: list[By] = ["provider", "model"],  # noqa: B006 - never changed; a plain default keeps the schema flat
-        period: Literal["", "daily", "weekly", "monthly"] = "",
+        period: Literal["ever", "daily", "weekly", "monthly"] = "ever",
         since: Annotated[str, Field(description="ISO date or time, instead of a period")] = "",
         until: Annotated[str, Field(description="likewise, not included")] = "",
     ) -> Report:
-        """What calls to models cost and how the budget stands; without a period since ever."""
+        """What calls to models cost, and how the budget stands."""
         models = await self._services.models()
         return await report(models.budget, by, period=period, since=since, until=until)
 
     async def budget_set(
         self,
         call: ToolContext,
-        period: Literal["", "daily", "weekly", "monthly"] = "",
+        period: Literal["none", "daily", "weekly", "monthly"] = "none",
         amount: Annotated[float, Field(ge=-1, le=1_000_000, description="US dollars; -1 takes the limit away")] = -1,
         scope: Literal["global", "user", "component", "provider"] = "global",
         name: Annotated[str, Field(description="whose, by scope; *: each")] = "",
         policy: Annotated[
-            Literal["", "ignore", "warn", "enforce"], Field(description="enforce refuses calls over a limit")
-        ] = "",
+            Literal["unchanged", "ignore", "warn", "enforce"], Field(description="enforce refuses calls over a limit")
+        ] = "unchanged",
         confirm: bool = False,
     ) -> str:
         """Set a spending limit for a period, take one away, or set what limits do. The person is asked first.
 
         :param confirm: true when the person said yes and cannot be asked here.
         """
-        if not period and not policy:
+        if period == "none" and policy == "unchanged":
             raise InputError("Nothing is to be set.", "Give a period with its amount, or a policy.")
         from ..agents.limits import BudgetLimit
 
-        limit = BudgetLimit(period, Decimal(str(amount)), scope, name) if period and amount >= 0 else None
+        limit = BudgetLimit(period, Decimal(str(amount)), scope, name) if period != "none" and amount >= 0 else None
         whose = f" of {scope} {name}" if name else ""
-        said = [f"the {period} limit{whose} {f'at {dollars(limit.amount)}' if limit else 'away'}"] if period else []
-        said += [f"the policy to {policy}"] if policy else []
+        said = (
+            [f"the {period} limit{whose} {f'at {dollars(limit.amount)}' if limit else 'away'}"]
+            if period != "none"
+            else []
+        )
+        said += [f"the policy to {policy}"] if policy != "unchanged" else []
         answer = await call.confirm(f"Set {' and '.join(said)}?")
         if answer is False:
             raise DeclinedError("The budget was not changed: the person said no.")
@@ -147,9 +151,9 @@ class UsageTools:
         budget = (await self._services.models()).budget
         if limit:
             await budget.set_limit(limit)
-        elif period and not await budget.remove_limit(period, scope, name):
+        elif period != "none" and not await budget.remove_limit(period, scope, name):
             raise InputError(f"There is no such {period} limit{whose}.", "usage_report lists them.")
-        if policy:
+        if policy != "unchanged":
             await budget.set_policy(policy)
         return f"Set {' and '.join(said)}."
 
@@ -158,7 +162,7 @@ async def report(
     budget: Budget,
     by: list[By],
     *,
-    period: Literal["", "daily", "weekly", "monthly"] = "",
+    period: Literal["ever", "daily", "weekly", "monthly"] = "ever",
     since: str = "",
     until: str = "",
 ) -> Report:
@@ -168,7 +172,9 @@ async def report(
     :raises InputError: a time cannot be read.
     """
     dimensions: list[Dimension] = list(dict.fromkeys(by))
-    lines = await budget.report(dimensions, period=period or None, since=_time(since), until=_time(until))
+    lines = await budget.report(
+        dimensions, period=None if period == "ever" else period, since=_time(since), until=_time(until)
+    )
     standings = await budget.status()
     return Report([_spent(line) for line in lines], [_limit(each) for each in standings], await budget.policy())
 

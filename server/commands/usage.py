@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by", nargs="+", choices=BY, default=["provider", "model"], metavar="WHAT", help=", ".join(BY)
     )
-    parser.add_argument("--period", choices=("daily", "weekly", "monthly"), default="", help="the one that runs")
+    parser.add_argument(
+        "--period", choices=("ever", "daily", "weekly", "monthly"), default="ever", help="the one that runs"
+    )
     parser.add_argument("--since", default="", metavar="TIME", help="ISO date or time, instead of a period")
     parser.add_argument("--until", default="", metavar="TIME", help="likewise, not included")
     parser.add_argument("--json", action="store_true", help="print data instead of lines")
