@@ -75,7 +75,7 @@ class Answer:
     warnings: list[str] = field(default_factory=list)
 
     def render(self) -> str:
-        """The answer, then a line of what it took."""
+        """The answer, then what it took."""
         return "\n".join([self.text, "", self.footnote(), *(f"Note: {each}" for each in self.warnings)])
 
     def footnote(self) -> str:
@@ -374,9 +374,8 @@ def _answer(response: LLMResponse, seconds: float) -> Answer:
         response.cost,
         round(seconds, 3),
         response.cached,
-        "",
-        response.why,
-        response.warnings,
+        why=response.why,
+        warnings=response.warnings,
     )
 
 
@@ -395,11 +394,8 @@ def _shape(schema: Mapping[str, Any]) -> Any:
 
 
 def _cosines(vectors: Sequence[Sequence[float]]) -> list[list[float]]:
-    lengths = [sum(value * value for value in vector) ** 0.5 or 1.0 for vector in vectors]
-    return [
-        [
-            round(sum(a * b for a, b in zip(one, other, strict=True)) / (length * width), 4)
-            for other, width in zip(vectors, lengths, strict=True)
-        ]
-        for one, length in zip(vectors, lengths, strict=True)
-    ]
+    units = []
+    for vector in vectors:
+        length = sum(value * value for value in vector) ** 0.5 or 1.0
+        units.append([value / length for value in vector])
+    return [[round(sum(a * b for a, b in zip(one, other, strict=True)), 4) for other in units] for one in units]

@@ -13,7 +13,6 @@ from ..secrets import KNOWN, own
 EXAMPLES = """\
   racto keys                          which keys are known, and from where
   racto keys set OPENAI_API_KEY       asks for it; nothing is shown or remembered by the shell
-  racto keys set HF_TOKEN < token.txt
   racto keys delete OPENAI_API_KEY"""
 
 

@@ -14,8 +14,7 @@ from . import flags
 EXAMPLES = """\
   racto usage                             by provider and model, since ever
   racto usage --period monthly --by day
-  racto usage --by user component --since 2026-11-01
-  racto call budget_set --arg period=daily --arg amount=2 --arg policy=enforce"""
+  racto usage --by user component --since 2026-11-01"""
 
 BY = ("user", "component", "task", "provider", "model", "streamed", "cached", "outcome", "day")
 
