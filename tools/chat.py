@@ -32,7 +32,6 @@ PATIENCE = 600.0
 SIMULATED = "simulated"
 _TAIL = 200
 _MOST_FILE_BYTES = 32 * 2**20
-_AIM = "Answer what the person asks."
 
 Model = Annotated[str, Field(description="provider/name as models_list shows; empty: the person's own choice")]
 StoredName = Annotated[str, Field(description="a stored prompt, as system prompt")]
@@ -259,7 +258,9 @@ class ChatTools:
             raise InputError("Variables belong to a stored prompt, and none is named.", "Give its name as `prompt`.")
         if not given:
             return None
-        return prompt_from(with_legacy({"instructions": _AIM, "output_format": "text", **given}))
+        return prompt_from(
+            with_legacy({"instructions": "Answer what the person asks.", "output_format": "text", **given})
+        )
 
     async def _history(self, context_id: str, owner: str) -> list[Message]:
         if not context_id:

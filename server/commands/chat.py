@@ -25,8 +25,8 @@ EXAMPLES = """\
   racto chat                                    a conversation; /help says what else it knows
   racto chat --model ollama/llama3.2
   racto chat --context tax                      go on with the conversation of that name
-  racto chat "Which is older, Rome or Athens?"  one question
-  racto chat --attach photo.jpg "What is this?""""
+  racto chat --attach photo.jpg "What is this?"
+  racto chat "Which is older, Rome or Athens?"  one question"""
 
 HELP = """\
 /model NAME   ask this model from now on (provider/name); without a name, say which
@@ -37,7 +37,9 @@ HELP = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of this command."""
-    parser.add_argument("message", nargs="?", default="", help="one question, with what is piped in; without it a conversation begins")
+    parser.add_argument(
+        "message", nargs="?", default="", help="one question, with what is piped in; without it a conversation begins"
+    )
     parser.add_argument("--model", default="", metavar="PROVIDER/NAME", help="who answers, instead of the setting")
     parser.add_argument("--task", default="", help="kind of work, to choose a model by")
     parser.add_argument("--prompt", default="", metavar="NAME", help="a stored prompt, as system prompt")
