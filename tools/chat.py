@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 600.0
 """Seconds a model may take; its first words keep a host's own limit at bay, as progress."""
-SIMULATED = "simulated"
 _TAIL = 200
 _MOST_FILE_BYTES = 32 * 2**20
 
@@ -298,7 +297,6 @@ async def ask(
     """What a model answers to `config`. Its words are told as progress while they come: the number of characters so far, and the last ones.
 
     :param model: As `named` gives it.
-    :raises RactoGatewayError: nobody answered.
     """
     begun = time.perf_counter()
     response: LLMResponse | None = None
@@ -327,8 +325,8 @@ def named(models: Models, model: str, task: str = "", component: str = "") -> st
         if routes.chain or _has_route(models, task, component):
             return None
         raise nothing_set_up("RACTO_MODELS=ollama/llama3.2")
-    if model == SIMULATED:
-        return f"{SIMULATED}/{SIMULATED}"
+    if model == "simulated":
+        return "simulated/simulated"
     if model.partition("/")[0] in routes.providers or any(each.model == model for each in routes.chain):
         return model
     about = models.registry.metadata(model)

@@ -26,7 +26,7 @@ EXAMPLES = """\
   racto chat --model ollama/llama3.2
   racto chat --context tax                      go on with the conversation of that name
   racto chat --attach photo.jpg "What is this?"
-  racto chat "Which is older, Rome or Athens?"  one question"""
+  racto chat "Which is older, Rome or Athens?"   one question"""
 
 HELP = """\
 /model NAME   ask this model from now on (provider/name); without a name, say which
