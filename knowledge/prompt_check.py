@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ValidationError
@@ -201,11 +201,16 @@ def _text_braces(where: str, text: str) -> Iterator[Finding]:
 
 def _validator(schema: Mapping[str, Any]) -> Any:
     """What examines values against `schema`; it fetches nothing, whatever the schema refers to."""
-    from jsonschema import Draft202012Validator, validators  # 60 ms, and only a schema needs it
     from referencing import Registry
 
-    linear = validators.extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]  # its stubs have no types for it
-    return linear(schema, registry=Registry())
+    return _draft_2020()(schema, registry=Registry())
+
+
+@cache
+def _draft_2020() -> Any:
+    from jsonschema import Draft202012Validator, validators  # 60 ms, and only a schema needs it
+
+    return validators.extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]  # its stubs have no types for it
 
 
 def _pattern(validator: Any, pattern: Any, value: object, schema: object) -> Iterator[Exception]:
