@@ -9,9 +9,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 from .contradictions import Clash, Rule, contradictions, duplicates, rules_of
 from .errors import InputError
@@ -199,10 +201,34 @@ def _text_braces(where: str, text: str) -> Iterator[Finding]:
 
 def _validator(schema: Mapping[str, Any]) -> Any:
     """What examines values against `schema`; it fetches nothing, whatever the schema refers to."""
-    from jsonschema import Draft202012Validator  # 60 ms, and only a schema needs it
     from referencing import Registry
 
-    return Draft202012Validator(schema, registry=Registry())
+    return _draft_2020()(schema, registry=Registry())
+
+
+@cache
+def _draft_2020() -> Any:
+    from jsonschema import Draft202012Validator, validators  # 60 ms, and only a schema needs it
+
+    return validators.extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]  # its stubs have no types for it
+
+
+def _pattern(validator: Any, pattern: Any, value: object, schema: object) -> Iterator[Exception]:
+    """The keyword `pattern`. What Python's own engine would try for ever on some patterns, this one decides in linear time."""
+    from jsonschema.exceptions import ValidationError as Mismatch
+
+    found = _searcher(pattern) if isinstance(value, str) and isinstance(pattern, str) else None
+    if found and not found.isinstance_python(value):
+        yield Mismatch(f"{value!r} does not match {pattern!r}")
+
+
+@lru_cache(maxsize=64)
+def _searcher(pattern: str) -> SchemaValidator | None:
+    """What tells whether a text holds a match; `None` for a pattern that is wrong, or looks ahead or back."""
+    try:
+        return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
+    except SchemaError:
+        return None
 
 
 def _schema(fields: Mapping[str, Any]) -> Iterator[Finding]:
@@ -249,6 +275,8 @@ def _json_problem(output: str, form: object) -> str:
         return "" if PLACEHOLDER.search(output) else f"The output is not JSON: {error}."
     if PLACEHOLDER.search(output):
         return ""
+    if isinstance(form, dict) and "patternProperties" in str(form):
+        return ""  # names against patterns would be tried by Python's engine
     if isinstance(form, type) and issubclass(form, BaseModel):
         return _model_problem(output, form)
     return _schema_problem(value, form) if isinstance(form, dict) else ""

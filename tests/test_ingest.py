@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -113,6 +114,43 @@ def test_a_file_changed_right_after_it_was_read_is_noticed_whatever_its_time_say
     os.utime(path, ns=(now, now))
     assert _names(ingest_folder(ingester, folder).updated) == ["a"]
     assert _kept(database) == {"a.txt": "gamma"}
+
+
+class Metered(Database):
+    """A database that counts what SQLite does, in hundreds of its instructions."""
+
+    steps = 0
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = super()._connect()
+        connection.set_progress_handler(self._count, 100)
+        return connection
+
+    def _count(self) -> int:
+        self.steps += 1
+        return 0
+
+
+def test_a_new_file_costs_as_much_among_many_as_among_few(tmp_path: Path) -> None:
+    database = Metered(tmp_path / "racto.db")
+    ingester = Ingester(database)
+    folder = tmp_path / "files"
+    folder.mkdir()
+
+    def cost(name: str) -> int:
+        (folder / name).write_text(f"text of {name}")
+        before = database.steps
+        assert ingester.file(folder / name).state == "added"
+        return database.steps - before
+
+    for number in range(10):
+        cost(f"few{number}.txt")
+    few = cost("few.txt")
+    for number in range(2000):
+        (folder / f"{number}.txt").write_text(f"number {number}")
+    assert len(ingest_folder(ingester, folder).added) == 2000
+    assert cost("many.txt") <= few + 20
+    database.close()
 
 
 def test_a_changed_file_replaces_its_document_and_keeps_its_id_and_metadata(database: Database, folder: Path) -> None:

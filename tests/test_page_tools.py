@@ -235,7 +235,9 @@ def test_a_search_before_anything_is_indexed_says_what_to_do(host: Host) -> None
     assert "page_ingest" in host.refusal("page_search", query="granite")
     host.read("page_ingest", text="Granite.", source="memo", collection="stones")
     assert "'stones'" in host.refusal("page_search", query="granite", collection="stone")
-    assert host.read("page_search", query="absent", collection="stones").startswith("No page of stones")
+    assert host.read("page_search", query="absent", collection="stones").startswith(
+        "No page that was searched in stones"
+    )
 
 
 def test_the_answer_of_a_search_stays_short_however_many_pages_are_asked_for(host: Host) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -148,6 +150,27 @@ def test_an_example_without_input_or_output_is_an_error() -> None:
 def test_a_schema_that_is_none_is_an_error_and_is_not_held_against_examples() -> None:
     findings = check(output_format={"type": "strin"}, examples=[{"input": "a", "output": "{}"}])
     assert [(each.severity, each.where) for each in findings] == [("error", "output_format")]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "pattern": "^(a+)+$"},
+        {"type": "object", "patternProperties": {"^(a+)+$": {}}, "additionalProperties": False},
+    ],
+)
+def test_no_pattern_of_a_schema_keeps_the_check_busy(schema: dict[str, Any]) -> None:
+    text = "a" * 60 + "b"
+    begun = time.process_time()
+    findings = check(output_format=schema, examples=[{"input": "a", "output": json.dumps(text)}])
+    check(output_format=schema, examples=[{"input": "a", "output": json.dumps({text: 1})}])
+    assert time.process_time() - begun < 5
+    assert ("pattern" in schema) == any("does not match" in each.what for each in findings)
+
+
+@pytest.mark.parametrize("pattern", ["(", "(?=a)b"])
+def test_a_pattern_that_cannot_be_decided_is_not_held_against_an_example(pattern: str) -> None:
+    assert check(output_format={"type": "string", "pattern": pattern}, examples=[{"input": "a", "output": '"x"'}]) == []
 
 
 @pytest.mark.parametrize("reference", ["#/$defs/nothing", "#"])
