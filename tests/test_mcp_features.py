@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(folder: Path, tmp_path: Path) -> RactoMCPServer:
-    return build(Settings(database=tmp_path / "racto.db", roots=(folder,)))
+    return build(Settings(database=tmp_path / "racto.db", roots=(folder,), toolsets=("prompts", "pages")))
 
 
 async def test_a_saved_prompt_can_be_picked_at_once(era: str, server: RactoMCPServer) -> None:
