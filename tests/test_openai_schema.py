@@ -108,7 +108,9 @@ def test_a_property_may_have_the_name_of_a_keyword() -> None:
     assert list(schema["properties"]) == names
 
 
-SCALARS = st.sampled_from([{"type": "string"}, {"type": "integer"}, {"type": ["string", "null"]}, {"enum": ["a", None]}])
+SCALARS = st.sampled_from(
+    [{"type": "string"}, {"type": "integer"}, {"type": ["string", "null"]}, {"enum": ["a", None]}]
+)
 SCHEMAS = st.recursive(
     SCALARS,
     lambda inner: st.one_of(
