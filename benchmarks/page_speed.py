@@ -101,6 +101,9 @@ def _search_process(path: Path) -> dict[str, float]:
     rag.retrieve(work["queries"][0], 10)
     row = {"open_ms": (time.perf_counter() - begun) * 1e3}
     row |= _percentiles([_timed(rag.retrieve, query, 10) for query in work["queries"]])
+    row["with_snippets_ms"] = _median(
+        [_timed(lambda asked: [hit.snippet for hit in rag.retrieve(asked, 10)], query) for query in work["queries"]]
+    )
     begun_cpu = time.process_time()
     for query in work["queries"]:
         rag.retrieve(query, 10)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
@@ -42,21 +43,28 @@ class ChatKit(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PageIndexResult:
     """One page that was found.
 
     :param score: Higher is better; comparable within one query. Okapi BM25 with `engine="okapi"`.
     :param rank: Its place among the results, counted from 1.
     :param matched_terms: The words of the query it holds.
-    :param snippet: The best stretch of the page, with those words marked `**so**`.
+    :param index_terms: The same as the index has them.
+    :param language: Of the document, as an ISO 639-1 code.
     """
 
     entry: PageEntry
     score: float
     rank: int
     matched_terms: list[str]
-    snippet: str
+    index_terms: frozenset[str] = field(repr=False)
+    language: str = field(repr=False)
+
+    @cached_property
+    def snippet(self) -> str:
+        """The best stretch of the page, with the matched words marked `**so**`; made when it is first looked at."""
+        return snippet(self.entry.content, self.index_terms, self.language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +214,8 @@ class PageIndexRAG:
         results = []
         for rank, hit in enumerate(hits, 1):
             entry, document = found[hit.page_id]
-            excerpt = snippet(entry.content, set(hit.terms), document.language)
             words = _words(query, hit.terms, languages)
-            results.append(PageIndexResult(entry, hit.score, rank, words, excerpt))
+            results.append(PageIndexResult(entry, hit.score, rank, words, frozenset(hit.terms), document.language))
         return results
 
     async def aquery(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import cache
 
 from .analyser import spans, spans_of, terms
@@ -57,7 +57,7 @@ def _written(text: str, lowered: str, term: str, language: str) -> str | None:
     return None
 
 
-def snippet(text: str, wanted: set[str], language: str, length: int = SNIPPET_LENGTH) -> str:
+def snippet(text: str, wanted: Set[str], language: str, length: int = SNIPPET_LENGTH) -> str:
     """The stretch of a page where most of the wanted terms stand together, on one line, with each marked `**so**`.
 
     Asterisks of the page itself are written `\\*`, so that a mark is always ours.
