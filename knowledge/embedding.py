@@ -1,0 +1,38 @@
+"""What turns text into vectors, as this room sees it; those that ask a model live in `agents/`."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+
+
+class BaseEmbedder(ABC):
+    """Turns texts into vectors of one length.
+
+    A subclass writes `embed`; one that waits rather than computes writes `aembed` and takes `embed = blocking(aembed)`.
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What vectors are labelled with, as `provider/model`: vectors of different names are never compared."""
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector; -1 until it is known."""
+        return -1
+
+    @abstractmethod
+    def embed(self, texts: list[str]) -> list[list[float]]:
+        """One vector for each text, in their order.
+
+        :raises RactoGatewayError: the model failed.
+        """
+
+    async def aembed(self, texts: list[str]) -> list[list[float]]:
+        """The same, without blocking the event loop."""
+        return await asyncio.to_thread(self.embed, texts)
+
+    async def aembed_query(self, text: str) -> list[float]:
+        """The vector of a question. Models that tell questions from documents override it."""
+        return (await self.aembed([text]))[0]
