@@ -67,12 +67,16 @@ class Collection:
 
     :param revision: Grows with every change.
     :param analyser: The version of the analyser its index was made with.
+    :param embedder: The name of what made the vectors of its chunks; empty before there are any.
+    :param store: The name of the store that has them; empty when it is this database.
     """
 
     id: int
     name: str
     revision: int
     analyser: str
+    embedder: str
+    store: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,9 @@ _DOCUMENT_COLUMNS = (
 
 def collection_named(connection: sqlite3.Connection, name: str) -> Collection | None:
     """The collection of this name, if there is one."""
-    row = connection.execute("SELECT id, name, revision, analyser FROM collections WHERE name = ?", (name,)).fetchone()
+    row = connection.execute(
+        "SELECT id, name, revision, analyser, embedder, store FROM collections WHERE name = ?", (name,)
+    ).fetchone()
     return Collection(*row) if row else None
 
 
@@ -226,12 +232,17 @@ def page_ranges(
 ) -> list[tuple[int, int]] | None:
     """The pages of the documents that pass, as ranges of row ids, both ends included; `None` when every document does."""
     condition, values = filters.clause()
-    if not condition:
-        return None
+    return all_pages(connection, collection.id, condition, values) if condition else None
+
+
+def all_pages(
+    connection: sqlite3.Connection, collection_id: int, condition: str = "", values: Sequence[Any] = ()
+) -> list[tuple[int, int]]:
+    """The pages of a collection as ranges of row ids, both ends included; of its documents for which the condition holds."""
     ranges: list[tuple[int, int]] = []
     for first, count in connection.execute(
         f"SELECT first_page, page_count FROM documents WHERE collection_id = ?{condition} ORDER BY first_page",  # noqa: S608 - literals of ours
-        (collection.id, *values),
+        (collection_id, *values),
     ):
         if ranges and ranges[-1][1] == first - 1:
             ranges[-1] = (ranges[-1][0], first + count - 1)

@@ -6,14 +6,15 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby, islice
 from typing import Any
 
-from . import postings
+from . import chunk_rows, postings
 from .analyser import ANALYSER_VERSION, detect_language, page_fields
 from .catalogue import Collection, FileState, KeptDocument, collection_named, document_at
+from .chunk_rows import NewChunk
 from .database import Database
 from .postings import IndexedPage
 from .windows import Window
@@ -46,6 +47,7 @@ class NewDocument:
     :param metadata: Added to what is kept; a key that is not named stays.
     :param outline: Its headings: level, title, and the page or part each is on.
     :param moved_from: The source under which the same file was kept before.
+    :param chunks: What is embedded and cited of it, when it is cut into chunks.
     """
 
     source: str
@@ -61,6 +63,7 @@ class NewDocument:
     outline: list[tuple[int, str, int]]
     pages: list[NewPage]
     moved_from: str | None = None
+    chunks: list[NewChunk] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ def write(connection: sqlite3.Connection, collection: Collection, new: Sequence[
     for document in new:
         metadata = former.get(document.moved_from or "", {}) | former.get(document.source, {}) | document.metadata
         _insert(connection, collection, document, metadata, next_page)
+        chunk_rows.insert(connection, collection.id, next_page, document.chunks)
         for page_id, page in enumerate(document.pages, next_page):
             page.fields.page_id = page_id
         next_page += len(document.pages)
@@ -162,6 +166,7 @@ def remove(connection: sqlite3.Connection, collection: Collection, old: Sequence
         postings.remove(connection, collection.id, batch)
     for document in old:
         last_page = document.first_page + document.page_count - 1
+        chunk_rows.remove(connection, collection.id, document.first_page, last_page)
         connection.execute("DELETE FROM pages WHERE id BETWEEN ? AND ?", (document.first_page, last_page))
         connection.execute("DELETE FROM documents WHERE id = ?", (document.id,))
 
@@ -169,6 +174,7 @@ def remove(connection: sqlite3.Connection, collection: Collection, old: Sequence
 def remove_all(connection: sqlite3.Connection, collection: Collection) -> None:
     """Empty the collection."""
     postings.clear(connection, collection.id)
+    chunk_rows.remove_all(connection, collection.id)
     connection.execute(
         "DELETE FROM pages WHERE document_id IN (SELECT id FROM documents WHERE collection_id = ?)", (collection.id,)
     )

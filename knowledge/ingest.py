@@ -18,6 +18,8 @@ from typing import Any, Literal
 from . import indexing
 from .analyser import page_fields
 from .catalogue import FileState, KeptDocument, collection_named, document_at, name_of
+from .chunk_rows import NewChunk, digest_of
+from .chunking import BaseChunker
 from .database import Database
 from .documents import Document
 from .errors import InputError, NoTextError, ReadError, UnsupportedError
@@ -63,6 +65,7 @@ class Ingester:
     :param page_size: The most characters of a window, for formats without pages.
     :param page_overlap: The most characters neighbouring windows share.
     :param top_keywords: Keywords kept for each page.
+    :param chunker: How documents are cut into chunks; without one there are pages only.
     :raises InputError: the sizes contradict each other.
     """
 
@@ -76,6 +79,7 @@ class Ingester:
         page_size: int = PAGE_SIZE,
         page_overlap: int = PAGE_OVERLAP,
         top_keywords: int = TOP_KEYWORDS,
+        chunker: BaseChunker | None = None,
     ) -> None:
         check_sizes(page_size, page_overlap)
         self.database = database
@@ -84,9 +88,11 @@ class Ingester:
         used = list(processors) if processors is not None else [TextCleaner()]
         self._clean = ProcessingPipeline(used).process
         self._page_size, self._page_overlap, self._top_keywords = page_size, page_overlap, top_keywords
-        # The same file under another recipe gives other pages.
-        made_by = [f"{type(one).__module__}.{type(one).__qualname__} {sorted(vars(one).items())}" for one in used]
-        self.recipe = json.dumps([READING, page_size, page_overlap, top_keywords, made_by])
+        self._chunker = chunker
+        # The same file under another recipe gives other pages or chunks.
+        made_by = [_described(one) for one in used]
+        cut_by = [_described(chunker)] if chunker else []
+        self.recipe = json.dumps([READING, page_size, page_overlap, top_keywords, made_by, *cut_by])
 
     def file(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> Outcome:
         """Read one file, also when it could not be read before.
@@ -228,7 +234,32 @@ class Ingester:
                 (one.level, one.title, labels[max(0, bisect_right(starts, one.start) - 1)]) for one in document.headings
             ],
             pages=pages,
+            chunks=self._chunks(document, starts),
         )
+
+    def _chunks(self, document: Document, starts: Sequence[int]) -> list[NewChunk]:
+        """The chunks of a document, each on the page its middle lies on.
+
+        :param starts: Where the pages begin, ascending.
+        """
+        if self._chunker is None:
+            return []
+        new = []
+        for one in self._chunker.chunk(document):
+            text = self._clean(one.content)
+            if not text:
+                continue
+            about = one.metadata
+            page = max(0, bisect_right(starts, (about.start_char + about.end_char) // 2) - 1)
+            place = (about.start_char, about.end_char, about.heading_path)
+            new.append(NewChunk(page, len(new), *place, one.content, digest_of(text)))
+        return new
+
+
+def _described(part: object) -> str:
+    """What a processor or chunker is and is set to; of what it stands on, the name."""
+    settings = sorted((name, getattr(value, "name", value)) for name, value in vars(part).items())
+    return f"{type(part).__module__}.{type(part).__qualname__} {settings}"
 
 
 def look_at(path: Path) -> FileState:

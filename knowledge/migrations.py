@@ -235,11 +235,46 @@ def templates_and_contexts(db: sqlite_utils.Database) -> None:
     )
 
 
+def chunks(db: sqlite_utils.Database) -> None:
+    """Chunks of documents, and which of them wait for a vector."""
+    # An id is `page id << 16 | place on the page`; knowledge/chunk_rows.py.
+    db.execute(
+        """CREATE TABLE chunks (
+            id INTEGER PRIMARY KEY,
+            chunk_index INTEGER NOT NULL,
+            start_char INTEGER NOT NULL,
+            end_char INTEGER NOT NULL,
+            heading_path TEXT NOT NULL,
+            content TEXT NOT NULL,
+            digest BLOB NOT NULL
+        )"""
+    )
+    db.execute(
+        """CREATE TABLE chunks_waiting (
+            collection_id INTEGER NOT NULL,
+            id INTEGER NOT NULL,
+            PRIMARY KEY (collection_id, id)
+        ) WITHOUT ROWID"""
+    )
+    # What must still be taken out of a vector store that is not this file.
+    db.execute(
+        """CREATE TABLE chunks_leaving (
+            collection_id INTEGER NOT NULL,
+            chunk_id TEXT NOT NULL,
+            PRIMARY KEY (collection_id, chunk_id)
+        ) WITHOUT ROWID"""
+    )
+    # Who made the vectors of a collection, and which store has them; both empty before there are any.
+    db.execute("ALTER TABLE collections ADD COLUMN embedder TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE collections ADD COLUMN store TEXT NOT NULL DEFAULT ''")
+
+
 MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (
     documents_and_pages,
     prompts,
     keys_and_usage,
     templates_and_contexts,
+    chunks,
 )
 
 
