@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import unicodedata
 import uuid
@@ -15,6 +16,8 @@ from typing import Any
 
 from .errors import InputError, unknown_name
 from .filters import Filters
+
+_COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +329,19 @@ def entries(connection: sqlite3.Connection, page_ids: Sequence[int]) -> dict[int
         row = connection.execute(f"SELECT {_DOCUMENT_COLUMNS} FROM documents WHERE id = ?", (document_id,)).fetchone()  # noqa: S608 - literals of ours
         kept[document_id] = _document(row)
     return {row[0]: (_entry(row, kept[row[1]]), kept[row[1]]) for row in rows}
+
+
+def checked_name(collection: str) -> str:
+    """The name of a collection, when it can be one.
+
+    :raises InputError: it cannot.
+    """
+    if not _COLLECTION_NAME.fullmatch(collection):
+        raise InputError(
+            f"{collection!r} cannot name a collection.",
+            "Use letters, digits, dots, dashes and underscores; at most 64 of them.",
+        )
+    return collection
 
 
 def name_of(source: str) -> str:

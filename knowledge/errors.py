@@ -16,6 +16,7 @@
     │   ├── CorruptError        corrupt              the file is damaged
     │   └── DiskFullError       disk_full            no space left
     ├── ConfigError             bad_config           a setting is wrong
+    │   └── NoModelError        no_model             there is no model to ask
     └── RactoGatewayError       gateway              a call to a model failed; `transient` says whether trying again can help
         ├── RactoGatewayTimeoutError      model_timeout        no answer in time (transient)
         ├── ConnectionLostError           connection_lost      the line broke before an answer was whole (transient)
@@ -154,6 +155,12 @@ class ConfigError(RactoError, ValueError):
     """A setting is wrong."""
 
     code = "bad_config"
+
+
+class NoModelError(ConfigError, RuntimeError):
+    """There is no model to ask."""
+
+    code = "no_model"
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:

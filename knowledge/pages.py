@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 from . import catalogue, indexing
 from .analyser import query_terms, spans
-from .catalogue import PageEntry
+from .catalogue import PageEntry, checked_name
 from .database import Database
 from .edge import blocking, off_loop
-from .errors import ConfigError, InputError, unknown_name
+from .errors import InputError, NoModelError, unknown_name
 from .filters import FilterArguments, Filters
 from .folder import IngestReport, Progress, ingest_folder
 from .ingest import TOP_KEYWORDS, Ingester
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from .vocabulary import ChatConfig
 
 CONTEXT_TEMPLATE = "Pages found for the question, each under its number:\n\n{context}\n\nQuestion: {question}"
-
-COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class ChatKit(Protocol):
@@ -235,12 +233,12 @@ class PageIndexRAG:
         :param temperature: 0 to 2; `None` leaves it to the model.
         :param max_tokens: The longest answer.
         :param filters: Which documents to look at; see `Filters`.
-        :raises ConfigError: there is no kit.
+        :raises NoModelError: there is no kit; also a `RuntimeError`.
         """
         from .vocabulary import ChatConfig  # pydantic models: 20 ms that a search does not need
 
         if self._kit is None:
-            raise ConfigError(
+            raise NoModelError(
                 "There is no model to answer with.", "Pass llm_kit=…, or use retrieve() for the pages alone."
             )
         sources = await self.aretrieve(question, top_k, **filters)
@@ -305,19 +303,6 @@ class PageIndexRAG:
             collection = catalogue.known_collection(connection, self.collection)
             kept = (catalogue.document_at(connection, collection, source) for source in sources)
             return [page for one in kept if one for page in catalogue.read_pages(connection, one)]
-
-
-def checked_name(collection: str) -> str:
-    """The name of a collection, when it can be one.
-
-    :raises InputError: it cannot.
-    """
-    if not COLLECTION_NAME.fullmatch(collection):
-        raise InputError(
-            f"{collection!r} cannot name a collection.",
-            "Use letters, digits, dots, dashes and underscores; at most 64 of them.",
-        )
-    return collection
 
 
 def _words(query: str, terms: Collection[str], languages: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from racto.knowledge import catalogue, indexing
 from racto.knowledge.database import Database
-from racto.knowledge.errors import ConfigError, InputError, UnknownNameError, UnsupportedError
+from racto.knowledge.errors import InputError, UnknownNameError, UnsupportedError
 from racto.knowledge.pages import PageIndexRAG
 from racto.knowledge.processing import BaseProcessor
 from racto.knowledge.prompts import RactoPrompt
@@ -288,7 +288,7 @@ def test_a_question_without_a_page_says_so_to_the_model() -> None:
 
 
 def test_a_question_without_a_kit_names_the_way_out(index: PageIndexRAG) -> None:
-    with pytest.raises(ConfigError, match="retrieve"):
+    with pytest.raises(RuntimeError, match="retrieve"):
         index.query("anything")
 
 

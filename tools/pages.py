@@ -72,8 +72,8 @@ class PageTools:
         :param prune: Remove documents whose file in the folder is gone.
         :param metadata: Kept with the documents; page_search can filter by it.
         """
+        from ..knowledge.catalogue import checked_name
         from ..knowledge.ingest import Ingester
-        from ..knowledge.pages import checked_name
         from .page_results import Ingested
 
         if bool(path) == bool(text):
