@@ -107,4 +107,14 @@ def _legacy_encoding(sample: bytes) -> str:
         foreign = sum(not char.isascii() for char in text)
         if sum(map(len, typical.findall(text))) > share * foreign:
             return encoding
-    return "cp1252"
+    return "cp932" if _is_kanji(sample) else "cp1252"
+
+
+def _is_kanji(sample: bytes) -> bool:
+    """Whether it is Japanese without kana, as names and addresses are: no Western text, and nearly all of it everyday kanji (JIS level 1)."""
+    try:
+        text = codecs.getincrementaldecoder("cp932")().decode(sample)
+    except UnicodeDecodeError:
+        return False
+    foreign = [char for char in text if not char.isascii()]
+    return sum(0x88 <= char.encode("cp932")[0] <= 0x97 for char in foreign) > 0.8 * len(foreign)
