@@ -269,12 +269,57 @@ def chunks(db: sqlite_utils.Database) -> None:
     db.execute("ALTER TABLE collections ADD COLUMN store TEXT NOT NULL DEFAULT ''")
 
 
+def vectors(db: sqlite_utils.Database) -> None:
+    """Vectors in named spaces, and the chunks of those spaces that are vector stores of their own."""
+    # Packed by knowledge/vectors.py. Rows of `vectors` are `space id << 40 | serial`, and a serial is never used again.
+    db.execute(
+        """CREATE TABLE vector_spaces (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            name TEXT NOT NULL UNIQUE,
+            label TEXT NOT NULL,
+            dimension INTEGER NOT NULL,
+            revision INTEGER NOT NULL DEFAULT 0,
+            next_serial INTEGER NOT NULL DEFAULT 0
+        )"""
+    )
+    db.execute("CREATE TABLE vectors (id INTEGER PRIMARY KEY, data BLOB NOT NULL)")
+    db.execute(
+        """CREATE TABLE vector_blocks (
+            id INTEGER PRIMARY KEY,
+            space_id INTEGER NOT NULL,
+            first INTEGER NOT NULL,
+            revision INTEGER NOT NULL,
+            ids BLOB NOT NULL,
+            serials BLOB NOT NULL,
+            codes BLOB NOT NULL
+        )"""
+    )
+    # What changed since a revision is read from this index alone.
+    db.execute("CREATE UNIQUE INDEX vector_blocks_of ON vector_blocks (space_id, first, revision)")
+    db.execute(
+        """CREATE TABLE stored_chunks (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            space_id INTEGER NOT NULL,
+            chunk_id TEXT NOT NULL,
+            source TEXT NOT NULL,
+            page INTEGER,
+            doc_id TEXT NOT NULL,
+            chunk_index INTEGER NOT NULL,
+            metadata TEXT NOT NULL,
+            place TEXT NOT NULL,
+            content TEXT NOT NULL
+        )"""
+    )
+    db.execute("CREATE UNIQUE INDEX stored_chunks_named ON stored_chunks (space_id, chunk_id)")
+
+
 MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (
     documents_and_pages,
     prompts,
     keys_and_usage,
     templates_and_contexts,
     chunks,
+    vectors,
 )
 
 
