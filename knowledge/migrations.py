@@ -271,7 +271,7 @@ def chunks(db: sqlite_utils.Database) -> None:
 
 def vectors(db: sqlite_utils.Database) -> None:
     """Vectors in named spaces, and the chunks of those spaces that are vector stores of their own."""
-    # Packed by knowledge/vectors.py. Rows of `vectors` are `space id << 40 | serial`, and a serial is never used again.
+    # Packed by knowledge/vectors.py. A revision is another number after every change, not a larger one. Rows of `vectors` are `space id << 40 | serial`, and a serial is never used again.
     db.execute(
         """CREATE TABLE vector_spaces (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -279,7 +279,9 @@ def vectors(db: sqlite_utils.Database) -> None:
             label TEXT NOT NULL,
             dimension INTEGER NOT NULL,
             revision INTEGER NOT NULL DEFAULT 0,
-            next_serial INTEGER NOT NULL DEFAULT 0
+            next_serial INTEGER NOT NULL DEFAULT 0,
+            vector_count INTEGER NOT NULL DEFAULT 0,
+            centre BLOB
         )"""
     )
     db.execute("CREATE TABLE vectors (id INTEGER PRIMARY KEY, data BLOB NOT NULL)")
@@ -294,7 +296,7 @@ def vectors(db: sqlite_utils.Database) -> None:
             codes BLOB NOT NULL
         )"""
     )
-    # What changed since a revision is read from this index alone.
+    # What changed is read from this index alone.
     db.execute("CREATE UNIQUE INDEX vector_blocks_of ON vector_blocks (space_id, first, revision)")
     db.execute(
         """CREATE TABLE stored_chunks (
