@@ -74,7 +74,7 @@ def split(document: Document, *, page_size: int = PAGE_SIZE, page_overlap: int =
 
 def _physical(document: Document) -> Iterator[Window]:
     """One window a page, under the first heading on it or else the last one before it."""
-    paths = _heading_paths(document.headings)
+    paths = heading_paths(document.headings)
     upcoming = 0
     for page in document.pages:
         path: tuple[str, ...] = paths[upcoming - 1] if upcoming else ()
@@ -92,7 +92,7 @@ def _sections(document: Document, page_size: int) -> Iterator[tuple[int, int, tu
     bounds = [*starts, len(document.content)]
     yield 0, bounds[0], ()
     waiting: int | None = None  # where a heading began that has nothing of its own under it
-    for heading, path, end in zip(document.headings, _heading_paths(document.headings), bounds[1:], strict=True):
+    for heading, path, end in zip(document.headings, heading_paths(document.headings), bounds[1:], strict=True):
         start = heading.start if waiting is None else waiting
         empty = _NOT_SPACE.search(document.content, heading.end, end) is None
         if empty and end < bounds[-1] and end - start < page_size // 2:
@@ -102,7 +102,7 @@ def _sections(document: Document, page_size: int) -> Iterator[tuple[int, int, tu
             yield start, end, path
 
 
-def _heading_paths(headings: list[Heading]) -> list[tuple[str, ...]]:
+def heading_paths(headings: list[Heading]) -> list[tuple[str, ...]]:
     """For each heading, its title below those it stands under."""
     paths: list[tuple[str, ...]] = []
     above: list[Heading] = []
