@@ -1,6 +1,6 @@
 """Reading files as text. One file a format; the table below says which, and `read_document` is the one door.
 
-Formats whose parsers have met every kind of hostile file (PDF, DOCX, HTML) are read in a process of their own that may be killed.
+Formats that need a parser of some size, or that are compressed, are read in a process of their own that may be killed.
 """
 
 from __future__ import annotations
@@ -21,21 +21,29 @@ TOO_BIG = "It may be a compression bomb; if it is not, split it into smaller fil
 """The hint where a limit of memory is met."""
 
 _TEXT = (
-    ".txt .text .log .csv .tsv .json .jsonl .ndjson .yaml .yml .toml .ini .cfg .conf .xml .tex .bib .org .adoc .srt .vtt .diff .patch "
-    ".py .pyi .js .mjs .ts .tsx .jsx .java .kt .scala .go .rs .c .h .cc .cpp .hpp .cs .swift .rb .php .pl .lua .r .jl .sh .bash .ps1 "
-    ".sql .css .scss .vue .graphql .proto .tf .dockerfile .gradle"
+    ".txt .text .log .yaml .yml .toml .ini .cfg .conf .xml .tex .bib .org .adoc .srt .vtt .diff .patch "
+    ".pl .r .jl .ps1 .sql .css .scss .vue .graphql .proto .tf .dockerfile .gradle"
+)
+_CODE = (
+    ".py .pyi .js .mjs .jsx .ts .tsx .java .kt .scala .go .rs .c .h .cc .cpp .hpp .cs .swift .php .rb .lua .sh .bash"
 )
 
 READERS: dict[str, str] = {
     **dict.fromkeys(_TEXT.split(), ".text:TextReader"),
+    **dict.fromkeys(_CODE.split(), ".code:CodeReader"),
     ".rst": ".rst:RstReader",
-    ".md": ".markdown:MarkdownReader",
-    ".markdown": ".markdown:MarkdownReader",
-    ".html": ".html:HtmlReader",
-    ".htm": ".html:HtmlReader",
-    ".xhtml": ".html:HtmlReader",
+    **dict.fromkeys((".md", ".markdown"), ".markdown:MarkdownReader"),
+    **dict.fromkeys((".html", ".htm", ".xhtml"), ".html:HtmlReader"),
+    **dict.fromkeys((".csv", ".tsv"), ".delimited:CsvReader"),
+    ".json": ".structured:JsonReader",
+    **dict.fromkeys((".jsonl", ".ndjson"), ".structured:JsonLinesReader"),
     ".pdf": ".pdf:PdfReader",
     ".docx": ".docx:WordReader",
+    ".pptx": ".pptx:SlidesReader",
+    **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), ".spreadsheet:SpreadsheetReader"),
+    ".epub": ".epub:EpubReader",
+    ".eml": ".mail:EmailReader",
+    **dict.fromkeys(".png .jpg .jpeg .gif .tif .tiff .webp .bmp".split(), ".image:ImageReader"),
 }
 """Extension → module in this package and the reader in it; imported on first use."""
 

@@ -128,7 +128,9 @@ class _Writer:
     def _end(self, name: str, element: Element) -> None:
         if name in _MARKS and self._paragraphs:
             # `tab` is also the name of a tab stop's definition, which has a value.
-            self._paragraphs[-1].append(element.text or "" if name == "t" else "" if attribute(element) else _MARKS[name])
+            self._paragraphs[-1].append(
+                element.text or "" if name == "t" else "" if attribute(element) else _MARKS[name]
+            )
         elif name == "pStyle":
             self._level = self.levels.get(attribute(element))
         elif name == "outlineLvl" and (level := _outline_level(element)) < _BODY_LEVEL:

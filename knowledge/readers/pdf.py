@@ -1,14 +1,17 @@
-"""PDF, page by page, with PDFium."""
+"""PDF, page by page, with PDFium; pages without text are scans, and are read by OCR where that is installed."""
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import ocr
 from ..documents import Document, DocumentBuilder, Heading, PageSpan, page_ranges
 from ..errors import EncryptedError, NoTextError, ReadError
 from . import BaseReader
@@ -22,6 +25,9 @@ _HYPHEN = re.compile("(?<=\\w)[\x02\ufffe](?=\\w)")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]+")
 _MOST_BOOKMARKS = 10_000
 _PLACEHOLDERS = frozenset(["", "untitled", "anonymous", "unspecified"])  # what a popular PDF library writes for nothing
+_OCR_SECONDS = 300.0
+"""The longest time OCR has for a document; a page takes one or two. Later pages without text are named in `notes`."""
+_OCR_DPI = 300
 _PASSWORD, _SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
 
 
@@ -52,8 +58,13 @@ def _document(pdf: pypdfium2.PdfDocument, path: Path, on_progress: Callable[[int
     pages: list[PageSpan] = []
     silent: list[int] = []
     damaged: list[int] = []
+    scanned: list[int] = []
     count = len(pdf)
+    scans = _Scans()
     for number, text in enumerate(_page_texts(pdf, count), 1):
+        if text == "" and (words := scans.text(pdf, number - 1)):
+            text = words
+            scanned.append(number)
         if text:
             pages.append(PageSpan(number, *builder.add(text)))
         else:
@@ -66,15 +77,68 @@ def _document(pdf: pypdfium2.PdfDocument, path: Path, on_progress: Callable[[int
         )
     if not pages:
         raise NoTextError(
-            f"{path.name} has no text on its {count} page{'s' * (count != 1)}: it is a scan or a drawing.",
-            "Run OCR over it (`ocrmypdf in.pdf out.pdf`), then read the result.",
+            f"{path.name} has no text on its {count} page{'s' * (count != 1)}: it is a scan or a drawing.", scans.advice
         )
-    notes = [f"There is no text on {page_ranges(silent)}; scans would need OCR."] if silent else []
+    notes = [f"Read by OCR, where letters may be wrong: {page_ranges(scanned)}."] if scanned else []
+    notes += [f"There is no text on {page_ranges(silent)}; {scans.outcome}."] if silent else []
     notes += [f"Damaged, and left out: {page_ranges(damaged)}."] if damaged else []
     metadata = _metadata(pdf) | {"page_count": count}
     return Document(
         builder.content, str(path), metadata, "application/pdf", pages, _headings(pdf, pages, builder.content), notes
     )
+
+
+class _Scans:
+    """OCR for the pages of a document that hold no text, as long as there is a program for it and time."""
+
+    def __init__(self) -> None:
+        self._installed = ocr.is_available()
+        self._left = _OCR_SECONDS
+        self.outcome = "OCR found none" if self._installed else "scans would need OCR"
+        self.advice = (
+            "OCR found no words in it: scan it again, larger or with more contrast."
+            if self._installed
+            else f"It needs OCR. {ocr.INSTALL}"
+        )
+
+    def text(self, pdf: pypdfium2.PdfDocument, index: int) -> str:
+        """The words on a page; empty when there are none or they are not looked for."""
+        if not self._installed or self._left <= 0:
+            return ""
+        from pypdfium2 import PdfiumError
+
+        begun = time.monotonic()
+        try:
+            return ocr.recognise(_rendered(pdf, index))
+        except ReadError as error:  # the other pages may hold text
+            self.outcome, self.advice = f"OCR failed ({error.message.rstrip('.')})", error.hint
+            return ""
+        except PdfiumError:
+            self.outcome = "OCR failed (a page cannot be drawn)"
+            return ""
+        finally:
+            self._left -= time.monotonic() - begun
+            if self._left <= 0:
+                self.outcome = f"OCR was ended after {_OCR_SECONDS:.0f} seconds"
+
+
+def _rendered(pdf: pypdfium2.PdfDocument, index: int) -> ocr.Picture:
+    """A page as a picture, as large as OCR likes it."""
+    page = pdf[index]
+    try:
+        width, height = page.get_size()
+        scale = min(_OCR_DPI / 72, math.sqrt(ocr.MOST_PIXELS / max(1.0, width * height)))
+        bitmap = page.render(scale=scale, grayscale=True)
+        try:
+            rows = memoryview(bitmap.buffer).cast("B")
+            pixels = b"".join(
+                rows[start : start + bitmap.width] for start in range(0, bitmap.stride * bitmap.height, bitmap.stride)
+            )
+            return ocr.Picture(bitmap.width, bitmap.height, pixels, max(70, round(72 * scale)))
+        finally:
+            bitmap.close()
+    finally:
+        page.close()
 
 
 def _page_texts(pdf: pypdfium2.PdfDocument, count: int) -> Iterator[str | None]:
