@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,15 +67,17 @@ def ingest_folder(
     progress: Progress | None = None,
     stop: threading.Event | None = None,
     seconds: float | None = None,
+    only: Set[Path] | None = None,
 ) -> IngestReport:
     """Read every file below a folder that matches.
 
     :param pattern: A glob of the path below the folder.
-    :param prune: First remove the documents of files below the folder that are gone.
+    :param prune: In the end, when no file is left, remove the documents of files below the folder that are gone and not moved.
     :param allows: Whether the target of a link may be read; by default only what is below the folder.
     :param progress: Told how many files are settled for good, of how many, and the name of the next.
     :param stop: Looked at between files; what was read until then is kept.
     :param seconds: Stop after about this long.
+    :param only: Look at these files and at those below these folders alone, given as real paths.
     :raises InputError: it is no folder, or the pattern is wrong.
     """
     begun = time.monotonic()
@@ -83,16 +85,18 @@ def ingest_folder(
     if not real.is_dir():
         raise InputError(f"{str(directory)!r} is not a folder.", "Use ingest for a single file.")
     indexing.freshen(ingester.database, ingester.collection)
-    found = list(walk(real, pattern, allows))
+    found = [
+        one for one in walk(real, pattern, allows) if only is None or not only.isdisjoint((one[0], *one[0].parents))
+    ]
     run = _Run(ingester, checked(metadata), len(found), progress)
-    if prune:
-        run.prune(real)
     for path, problem in found:
         if (stop and stop.is_set()) or (seconds is not None and time.monotonic() - begun > seconds):
             break
         run.take(path, problem)
     run.flush()
     run.report.left = len(found) - run.settled
+    if prune and not run.report.left:
+        run.prune(real)
     run.report.seconds = round(time.monotonic() - begun, 3)
     return run.report
 

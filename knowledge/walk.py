@@ -39,7 +39,7 @@ def walk(
             continue
         folders: list[Path] = []
         for child in children:
-            if child.name.startswith(".") or child.name in SKIPPED_FOLDERS:
+            if is_skipped(child.name):
                 continue
             path = Path(child.path)
             try:
@@ -64,6 +64,11 @@ def walk(
             elif real.is_file():
                 yield real, None
         waiting += reversed(folders)
+
+
+def is_skipped(name: str) -> bool:
+    """Whether `walk` leaves out what has this name."""
+    return name.startswith(".") or name in SKIPPED_FOLDERS
 
 
 def _follow(child: os.DirEntry[str], path: Path) -> tuple[Path, bool]:
