@@ -40,7 +40,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -170,6 +169,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     :param name: The name that was given.
     :param known: The names that exist; at most 12 are listed.
     """
+    import difflib  # only a mistake needs it
+
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     if near:

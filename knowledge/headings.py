@@ -19,39 +19,38 @@ LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
 _OPEN = r"\[［﹇⁅【〔〖❲⟦"
 _CLOSE = r"\]］﹈⁆】〕〗❳⟧"
-_OPENING = re.compile(f"[{_OPEN}]")
-_HEADING = re.compile(
+_OPENING = f"[{_OPEN}]"
+# Compiled when the first bracket is met: who only imports this need not wait for it.
+_HEADING = (
     rf"(?:\A|(?<=[{LINE_BREAKS}]))"  # at the start of a line,
     rf"((?:[^\w\\{LINE_BREAKS}{_OPEN}]|_)*)"  # after nothing but blanks, marks and invisible characters,
     rf"(\\*)([{_OPEN}])([^{LINE_BREAKS}{_CLOSE}]+)(?=[{_CLOSE}])"  # a name in brackets, perhaps escaped already
 )
-_EXAMPLE_LABEL = re.compile(
-    rf"(?<=[{LINE_BREAKS}])((?:[^\w\\{LINE_BREAKS}]|_)*)(\\*)(?=(?:example\s+\d+|input|output)\s*:)", re.IGNORECASE
-)
-_BREAK = re.compile(rf"\r\n|[{LINE_BREAKS}]")
+_EXAMPLE_LABEL = rf"(?i)(?<=[{LINE_BREAKS}])((?:[^\w\\{LINE_BREAKS}]|_)*)(\\*)(?=(?:example\s+\d+|input|output)\s*:)"
+_BREAK = rf"\r\n|[{LINE_BREAKS}]"
 _LOOK_ALIKES = str.maketrans("аеіморстхѕԁαειμνορτχıᴀᴄᴅᴇɢɪʟᴍɴᴏᴘʀꜱᴛᴜ", "aeimopctxsdaeimnoptxiacdegilmnoprstu")
 _NAMES = frozenset(name.lower() for name in SECTIONS)
 
 
 def neutralise(value: str) -> str:
     """`value` with every line that could pass for a section heading escaped."""
-    if "[" not in value and (value.isascii() or not _OPENING.search(value)):
+    if "[" not in value and (value.isascii() or not re.search(_OPENING, value)):
         return value
-    if value.isprintable() and not _HEADING.match(value):  # one line, and not at its start: the usual case, and cheap
-        return value
-    return _HEADING.sub(_escape_heading, value)
+    if value.isprintable() and not re.match(_HEADING, value):
+        return value  # one line, and not at its start: the usual case, and cheap
+    return re.sub(_HEADING, _escape_heading, value)
 
 
 def neutralise_example(value: str) -> str:
     """Like `neutralise`, and no later line of `value` can pass for the next `Example 2:`, `Input:` or `Output:` either."""
     escaped = neutralise(value)
-    return escaped if escaped.isprintable() else _EXAMPLE_LABEL.sub(r"\1\\\2", escaped)
+    return escaped if escaped.isprintable() else re.sub(_EXAMPLE_LABEL, r"\1\\\2", escaped)
 
 
 def list_item(value: str) -> str:
     """`value` as one `- ` item: its later lines are indented, so that none can pass for another item."""
     escaped = neutralise(value)
-    return "- " + (escaped if escaped.isprintable() else _BREAK.sub(r"\g<0>  ", escaped))
+    return "- " + (escaped if escaped.isprintable() else re.sub(_BREAK, r"\g<0>  ", escaped))
 
 
 def _escape_heading(match: re.Match[str]) -> str:

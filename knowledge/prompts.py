@@ -248,10 +248,7 @@ def _model_json(model: type[BaseModel]) -> str:
 def _schema_json(schema: Mapping[str, Any]) -> str:
     # Letters of every script as they are; but no character inside a JSON string may end a line.
     text = json.dumps(strip_schema(schema), indent=2, ensure_ascii=False)
-    return text if text.isascii() else _BARE_BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-_BARE_BREAKS = re.compile("[\x85\u2028\u2029]")
+    return text if text.isascii() else re.sub("[\x85\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _example(number: int, example: Mapping[str, str]) -> str:

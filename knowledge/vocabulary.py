@@ -1,7 +1,5 @@
 """The words every kit, provider and pipeline speaks: what one call is asked, and what comes back."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal

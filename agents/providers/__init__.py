@@ -30,7 +30,7 @@ PROVIDERS = {
 }
 """Name → module of this package and class."""
 
-_IN_CLOUD = re.compile(r":(?:[^/:]*-)?cloud$", re.IGNORECASE)
+_IN_CLOUD = r":(?:[^/:]*-)?cloud$"
 
 
 class Provider(Protocol):
@@ -68,7 +68,7 @@ def in_cloud(model: str) -> bool:
 
     Only the name is looked at, so a copy of such a model under a plain name is not noticed.
     """
-    return _IN_CLOUD.search(model) is not None
+    return re.search(_IN_CLOUD, model, re.IGNORECASE) is not None
 
 
 def make(name: str, **options: Any) -> Provider:

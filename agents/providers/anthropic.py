@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
@@ -18,13 +17,12 @@ if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
 DIALECT = Dialect(
-    overflow=re.compile(r"prompt is too long|exceeds? (?:the )?context (?:limit|window)", re.IGNORECASE),
-    unsupported=re.compile(
+    overflow=r"prompt is too long|exceeds? (?:the )?context (?:limit|window)",
+    unsupported=(
         r"(?P<unknown>[\w.]+): Extra inputs are not permitted|does not support [\w ]*?(?P<unable>thinking|effort|structured outputs)"
-        r"|[`'\"](?P<off>[\w.]+)[`'\"] (?:is|are) (?:not|no longer|deprecated)",
-        re.IGNORECASE,
+        r"|[`'\"](?P<off>[\w.]+)[`'\"] (?:is|are) (?:not|no longer|deprecated)"
     ),
-    exhausted=re.compile(r"credit balance|spend limit|usage limits?|usage threshold", re.IGNORECASE),
+    exhausted=r"credit balance|spend limit|usage limits?|usage threshold",
     parameters={
         "stop_sequences": "stop",
         "thinking": "reasoning",

@@ -19,13 +19,10 @@ if TYPE_CHECKING:
     from google.genai import Client
 
 DIALECT = Dialect(
-    overflow=re.compile(r"input token count .*exceeds|exceeds the maximum number of tokens", re.IGNORECASE),
-    auth=re.compile(r"API key (?:not valid|expired|not found)", re.IGNORECASE),
-    exhausted=re.compile(r"credits? (?:is|are) depleted|spend(?:ing)? (?:cap|limit)", re.IGNORECASE),
-    unsupported=re.compile(
-        r"Unknown name \\*\"(?P<unknown>\w+)|(?P<off>\w+(?: level| budget| mode)?) is not (?:enabled|supported)\b|(?P<bad>Budget) \d+ is invalid",
-        re.IGNORECASE,
-    ),
+    overflow=r"input token count .*exceeds|exceeds the maximum number of tokens",
+    auth=r"API key (?:not valid|expired|not found)",
+    exhausted=r"credits? (?:is|are) depleted|spend(?:ing)? (?:cap|limit)",
+    unsupported=r"Unknown name \\*\"(?P<unknown>\w+)|(?P<off>\w+(?: level| budget| mode)?) is not (?:enabled|supported)\b|(?P<bad>Budget) \d+ is invalid",
     parameters={
         "topP": "top_p",
         "topK": "top_k",

@@ -26,13 +26,10 @@ ROUTER = "https://router.huggingface.co"
 KEY_VARIABLES = ("HF_TOKEN", "HUGGINGFACE_TOKEN")
 
 DIALECT = Dialect(
-    overflow=re.compile(rf"{COPIES.overflow.pattern}|inputs. must have less than", re.IGNORECASE),
-    missing=re.compile(
-        rf"{COPIES.missing.pattern}|model_not_supported|not supported by (?:any )?provider|repository not found",
-        re.IGNORECASE,
-    ),
+    overflow=rf"{COPIES.overflow}|inputs. must have less than",
+    missing=rf"{COPIES.missing}|model_not_supported|not supported by (?:any )?provider|repository not found",
     unsupported=COPIES.unsupported,
-    exhausted=re.compile(r"monthly included credits|pre-paid credits|exceeded your .*quota", re.IGNORECASE),
+    exhausted=r"monthly included credits|pre-paid credits|exceeded your .*quota",
     parameters=COPIES.parameters,
 )
 

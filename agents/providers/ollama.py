@@ -39,17 +39,13 @@ if TYPE_CHECKING:
 DEFAULT_URL = "http://localhost:11434"
 
 DIALECT = Dialect(
-    overflow=re.compile(
+    overflow=(
         r"exceed_context_size|exceeds the (?:available )?context (?:size|length)|prompt is longer than the context"
-        r"|input exceeds maximum context length",
-        re.IGNORECASE,
+        r"|input exceeds maximum context length"
     ),
-    missing=re.compile(
-        r"model ['\"].*['\"] not found|pull model manifest|try pulling it|requires more system memory|(?:unable|failed) to load",
-        re.IGNORECASE,
-    ),
-    unsupported=re.compile(r"does not support (?P<name>\w+)", re.IGNORECASE),
-    exhausted=re.compile(r"usage limit|requires a subscription", re.IGNORECASE),
+    missing=r"model ['\"].*['\"] not found|pull model manifest|try pulling it|requires more system memory|(?:unable|failed) to load",
+    unsupported=r"does not support (?P<name>\w+)",
+    exhausted=r"usage limit|requires a subscription",
     parameters={
         "thinking": "reasoning",
         "think": "reasoning",

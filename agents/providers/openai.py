@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 from . import openai_chat, openai_responses
@@ -10,17 +9,13 @@ from .openai_api import OpenAIEndpoint
 from .wire import Dialect
 
 DIALECT = Dialect(
-    overflow=re.compile(
-        r"context_length_exceeded|maximum context length|exceeds the context window|string_above_max_length",
-        re.IGNORECASE,
-    ),
-    missing=re.compile(r"model_not_found|the model .* does not exist", re.IGNORECASE),
-    unsupported=re.compile(
+    overflow=r"context_length_exceeded|maximum context length|exceeds the context window|string_above_max_length",
+    missing=r"model_not_found|the model .* does not exist",
+    unsupported=(
         r"unsupported_parameter|unsupported_value|unknown_parameter|(?:unsupported|unrecognized|unknown) (?:parameter|request argument)"
-        r"[\w ]*: '?(?P<name>[\w.]+)",
-        re.IGNORECASE,
+        r"[\w ]*: '?(?P<name>[\w.]+)"
     ),
-    exhausted=re.compile(r"insufficient_quota|billing_hard_limit_reached|exceeded your current quota", re.IGNORECASE),
+    exhausted=r"insufficient_quota|billing_hard_limit_reached|exceeded your current quota",
     parameters={
         "max_completion_tokens": "max_tokens",
         "max_output_tokens": "max_tokens",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -21,23 +20,18 @@ if TYPE_CHECKING:
 
 
 COPIES = Dialect(
-    overflow=re.compile(
+    overflow=(
         r"context_length_exceeded|exceed_context_size|maximum context length|available context size|maximum model length"
-        r"|inputs. tokens \+ .max_new_tokens|too large for model|greater than the context length|context the overflows",
-        re.IGNORECASE,
+        r"|inputs. tokens \+ .max_new_tokens|too large for model|greater than the context length|context the overflows"
     ),
-    missing=re.compile(
-        r"model_not_found|invalid_model|is not a valid model|no endpoints found for|model .* (?:does not exist|not found)",
-        re.IGNORECASE,
-    ),
-    unsupported=re.compile(
+    missing=r"model_not_found|invalid_model|is not a valid model|no endpoints found for|model .* (?:does not exist|not found)",
+    unsupported=(
         r"(?:unsupported|unrecognized|unknown|unexpected)[ _](?:parameter|value|field|argument|request argument)"
         r"[\w ]*:? *['\"`]?(?P<named>[\w.]+)"
         r"|['\"`](?P<quoted>[\w.]+)['\"`] is not supported"
-        r"|extra_forbidden\W+loc\W+body\W+(?P<place>\w+)",  # as pydantic says it, in vLLM and Mistral
-        re.IGNORECASE,
+        r"|extra_forbidden\W+loc\W+body\W+(?P<place>\w+)"  # as pydantic says it, in vLLM and Mistral
     ),
-    exhausted=re.compile(r"insufficient_quota|insufficient credits|quota exceeded", re.IGNORECASE),
+    exhausted=r"insufficient_quota|insufficient credits|quota exceeded",
     parameters={"random_seed": "seed", "reasoning_effort": "reasoning", "response_format": "response_schema"},
 )
 """How the servers that copied OpenAI's HTTP word their errors."""

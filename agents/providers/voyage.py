@@ -6,7 +6,6 @@ Its SDK opens a connection for every call and imports an imaging library for it;
 from __future__ import annotations
 
 import os
-import re
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -18,10 +17,10 @@ from .wire import Dialect
 PROVIDER = "voyage"
 
 DIALECT = Dialect(
-    overflow=re.compile(r"exceeds? (?:the )?(?:maximum )?(?:context length|max allowed tokens)", re.IGNORECASE),
-    missing=re.compile(r"model .* is not supported|unknown model", re.IGNORECASE),
-    unsupported=re.compile(r"argument '?(?P<name>\w+)'? is not supported", re.IGNORECASE),
-    exhausted=re.compile(r"billing|payment method", re.IGNORECASE),
+    overflow=r"exceeds? (?:the )?(?:maximum )?(?:context length|max allowed tokens)",
+    missing=r"model .* is not supported|unknown model",
+    unsupported=r"argument '?(?P<name>\w+)'? is not supported",
+    exhausted=r"billing|payment method",
     parameters={"output_dimension": "dimensions"},
 )
 

@@ -33,16 +33,15 @@ from ...knowledge.errors import (
 )
 
 T = TypeVar("T")
-_NEVER = re.compile(r"(?!)")
-_KEY_SHAPES = re.compile(
-    r"\b(?:sk|pk|hf|pa|gsk|xai|r8)[-_][\w*.-]{8,}|\bAIza[\w*-]{10,}|(?<=Bearer )\S+", re.IGNORECASE
-)
+_KEY_SHAPES = r"\b(?:sk|pk|hf|pa|gsk|xai|r8)[-_][\w*.-]{8,}|\bAIza[\w*-]{10,}|(?<=Bearer )\S+"
 _LONGEST_MESSAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a provider words its errors: patterns searched in code, type and message, without regard to case.
+    """How a provider words its errors: patterns searched in code, type and message, without regard to case; "" is never found.
+
+    They are compiled at the first error, so importing an adapter does not wait for them.
 
     :param overflow: The conversation is longer than the model reads.
     :param missing: There is no such model (a 404 always means that).
@@ -52,11 +51,11 @@ class Dialect:
     :param parameters: The provider's name of a parameter → ours, where they differ.
     """
 
-    overflow: re.Pattern[str] = _NEVER
-    missing: re.Pattern[str] = _NEVER
-    unsupported: re.Pattern[str] = _NEVER
-    auth: re.Pattern[str] = _NEVER
-    exhausted: re.Pattern[str] = _NEVER
+    overflow: str = ""
+    missing: str = ""
+    unsupported: str = ""
+    auth: str = ""
+    exhausted: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -119,19 +118,19 @@ def api_error(
         "status_code": status,
     }
     where = f"{provider} ({status})" if status else provider
-    if dialect.overflow.search(said):
+    if _found(dialect.overflow, said):
         return ContextLengthError(f"{where}: {shown}", "Send less, or let the gateway truncate.", **about)
-    if status in (401, 403) or dialect.auth.search(said):
+    if status in (401, 403) or _found(dialect.auth, said):
         return RactoGatewayAuthError(
             f"{where}: {shown}", f"Check the API key of {provider} and what it may do.", **about
         )
-    if status == 404 or dialect.missing.search(said):
+    if status == 404 or _found(dialect.missing, said):
         return ModelNotAvailableError(f"{where}: {shown}", "Check the name of the model and the base URL.", **about)
-    if status in (400, 422) and (match := dialect.unsupported.search(said)):
+    if status in (400, 422) and (match := _found(dialect.unsupported, said)):
         named = parameter or next(filter(None, match.groupdict().values()), "")
         ours = dialect.parameters.get(named, named)
         return UnsupportedParameterError(f"{where}: {shown}", "Leave it out for this model.", parameter=ours, **about)
-    if status in (429, 402) and (status == 402 or dialect.exhausted.search(said)):
+    if status in (429, 402) and (status == 402 or _found(dialect.exhausted, said)):
         return RactoGatewayAPIError(
             f"{where}: {shown}", "The account is out of credit or quota; waiting does not help.", **about
         )
@@ -141,6 +140,10 @@ def api_error(
     if status in (503, 529):
         return OverloadedError(f"{where}: {shown}", "Try again later, or another model.", **about)
     return RactoGatewayAPIError(f"{where}: {shown}", "Try again." if status and status >= 500 else "", **about)
+
+
+def _found(pattern: str, said: str) -> re.Match[str] | None:
+    return re.search(pattern, said, re.IGNORECASE) if pattern else None
 
 
 def _described(body: Any) -> tuple[str, str, str, int | None]:
@@ -172,7 +175,7 @@ def clean(text: str, secret: str | None = None) -> str:
     """A provider's words as one line that is safe to show: no key, at most 500 characters."""
     if secret:
         text = text.replace(secret, "***")
-    line = " ".join(_KEY_SHAPES.sub("***", text).split())
+    line = " ".join(re.sub(_KEY_SHAPES, "***", text, flags=re.IGNORECASE).split())
     return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"
 
 
