@@ -43,7 +43,7 @@ READERS: dict[str, str] = {
     **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), ".spreadsheet:SpreadsheetReader"),
     ".epub": ".epub:EpubReader",
     ".eml": ".mail:EmailReader",
-    **dict.fromkeys(".png .jpg .jpeg .gif .tif .tiff .webp .bmp".split(), ".image:ImageReader"),
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp", ".bmp"), ".image:ImageReader"),
 }
 """Extension → module in this package and the reader in it; imported on first use."""
 

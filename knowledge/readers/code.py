@@ -15,7 +15,8 @@ from . import READERS, BaseReader
 
 _LONGEST_LINE = 500
 """Longer lines were written by a program."""
-_STRINGS = r""""(?:\\.|[^"\\\n])*+"|'(?:\\.|[^'\\\n])*+'"""
+_DOUBLE = r'"(?:\\.|[^"\\\n])*+"'
+_STRINGS = rf"{_DOUBLE}|'(?:\\.|[^'\\\n])*+'"
 _MODIFIERS = (
     "public|private|protected|internal|fileprivate|static|final|abstract|sealed|partial|open|override|virtual|async|data|inline|"
     "export|default|declare|readonly|extern|const|unsafe|pub|pub\\(\\w+\\)|implicit|lazy|suspend|mutating|case|synchronized|native"
@@ -70,7 +71,7 @@ _BRACES = _Language(
     ("//", "/*", "*", "@", "[", "#["),
 )
 _RUST = replace(  # where a quotation mark may also begin a lifetime
-    _BRACES, masked=re.compile(rf"/\*[\s\S]*?(?:\*/|\Z)|//[^\n]*|'(?:\\.|[^'\\\n])'|{_STRINGS.partition('|')[0]}")
+    _BRACES, masked=re.compile(rf"/\*[\s\S]*?(?:\*/|\Z)|//[^\n]*|'(?:\\.|[^'\\\n])'|{_DOUBLE}")
 )
 _LANGUAGES = {
     **dict.fromkeys((".py", ".pyi"), _PYTHON),
