@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 from . import catalogue, indexing
-from .analyser import query_terms, spans
+from .analyser import query_terms
 from .catalogue import PageEntry, checked_name
 from .database import Database
 from .edge import blocking, off_loop
@@ -23,7 +23,7 @@ from .ingest import TOP_KEYWORDS, Ingester
 from .processing import BaseProcessor
 from .ranking import ENGINES, Searcher
 from .readers import FileReaderRegistry
-from .snippets import snippet
+from .snippets import query_words, snippet
 from .windows import PAGE_OVERLAP, PAGE_SIZE, check_sizes
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ class PageIndexRAG:
         results = []
         for rank, hit in enumerate(hits, 1):
             entry, document = found[hit.page_id]
-            words = _words(query, hit.terms, languages)
+            words = query_words(query, hit.terms, languages)
             results.append(PageIndexResult(entry, hit.score, rank, words, frozenset(hit.terms), document.language))
         return results
 
@@ -303,18 +303,6 @@ class PageIndexRAG:
             collection = catalogue.known_collection(connection, self.collection)
             kept = (catalogue.document_at(connection, collection, source) for source in sources)
             return [page for one in kept if one for page in catalogue.read_pages(connection, one)]
-
-
-def _words(query: str, terms: Collection[str], languages: Sequence[str]) -> list[str]:
-    """The words of the query that stand for these index terms; of a compound and its parts, the compound."""
-    places = {(start, -end) for language in languages for term, start, end in spans(query, language) if term in terms}
-    words: dict[str, None] = {}
-    reached = 0
-    for start, negative_end in sorted(places):
-        if -negative_end > reached:
-            reached = -negative_end
-            words[query[start:reached].lower()] = None
-    return list(words)
 
 
 def _citation(entry: PageEntry) -> str:

@@ -119,6 +119,12 @@ class Searcher:
         query = Query(connection, statistics, asked, found, limit, k1, b, _allowed(statistics, among))
         return _best(query, *ENGINES[engine](query))
 
+    def rarity(self, connection: sqlite3.Connection, collection_id: int, terms: Sequence[str]) -> dict[str, float]:
+        """The inverse document frequency of those of these terms that stand in the body of any page, as `fields` has it."""
+        statistics = self._current(connection, collection_id)
+        found = [postings for term in dict.fromkeys(terms) for postings in statistics.postings(connection, term, 1)]
+        return {postings.term: _rarity(len(statistics.places), len(postings.places)) for postings in found}
+
     def _current(self, connection: sqlite3.Connection, collection_id: int) -> Statistics:
         row = connection.execute("SELECT revision FROM collections WHERE id = ?", (collection_id,)).fetchone()
         revision = row[0] if row else -1
@@ -178,8 +184,7 @@ def _fields(query: Query) -> tuple[Integers, Floats]:
     count = len(query.statistics.places)
     lists = []
     for postings in query.found:
-        holders = len(postings.places)
-        idf = math.log(1 + (count - holders + 0.5) / (holders + 0.5))
+        idf = _rarity(count, len(postings.places))
         lists.append((WEIGHTS[FIELDS[postings.field]] * query.asked[postings.term] * idf * (query.k1 + 1), postings))
     lists.sort(key=lambda entry: -entry[0])
     to_come = sum(most for most, _ in lists)
@@ -196,6 +201,11 @@ def _fields(query: Query) -> tuple[Integers, Floats]:
         to_come -= most
     places = query.holders() if contenders is None else contenders
     return places, scores[places]
+
+
+def _rarity(count: int, holders: int) -> float:
+    """Lucene's inverse document frequency, which is never negative."""
+    return math.log(1 + (count - holders + 0.5) / (holders + 0.5))
 
 
 def _impacts(query: Query, postings: Postings) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from functools import cache
 
 from .analyser import spans, spans_of, terms
@@ -21,7 +21,7 @@ def keywords(text: str, page_terms: Sequence[str], language: str, count: int) ->
     :param page_terms: The terms of `text`, as the analyser gave them.
     :param count: How many at most; ties go to the one that comes first.
     """
-    stopped = _stopped(language)
+    stopped = stop_terms(language)
     telling = (term for term in page_terms if len(term) > 1 and term not in stopped)
     wanted = [term for term, _ in Counter(telling).most_common(count)]
     lowered = text.lower()
@@ -38,7 +38,8 @@ def keywords(text: str, page_terms: Sequence[str], language: str, count: int) ->
 
 
 @cache
-def _stopped(language: str) -> frozenset[str]:
+def stop_terms(language: str) -> frozenset[str]:
+    """What the stop words of a language are in the index."""
     return frozenset(term for word in STOP_WORDS.get(language, ()) for term in terms(word, language))
 
 
@@ -122,3 +123,15 @@ def _merged(found: Sequence[tuple[int, int, str]]) -> list[tuple[int, int]]:
 
 def _plain(text: str) -> str:
     return re.sub(r"\s+", " ", text).replace("*", "\\*")
+
+
+def query_words(query: str, terms: Collection[str], languages: Sequence[str]) -> list[str]:
+    """The words of the query that stand for these index terms; of a compound and its parts, the compound."""
+    places = {(start, -end) for language in languages for term, start, end in spans(query, language) if term in terms}
+    words: dict[str, None] = {}
+    reached = 0
+    for start, negative_end in sorted(places):
+        if -negative_end > reached:
+            reached = -negative_end
+            words[query[start:reached].lower()] = None
+    return list(words)
