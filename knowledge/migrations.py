@@ -315,6 +315,15 @@ def vectors(db: sqlite_utils.Database) -> None:
     db.execute("CREATE UNIQUE INDEX stored_chunks_named ON stored_chunks (space_id, chunk_id)")
 
 
+def watched_folders(db: sqlite_utils.Database) -> None:
+    """Folders a collection follows."""
+    db.table("watched_folders").create(
+        {"collection": str, "folder": str, "pattern": str, "since": str},
+        pk=("collection", "folder"),
+        not_null={"pattern", "since"},
+    )
+
+
 MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (
     documents_and_pages,
     prompts,
@@ -322,6 +331,7 @@ MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (
     templates_and_contexts,
     chunks,
     vectors,
+    watched_folders,
 )
 
 
