@@ -132,7 +132,7 @@ class LsaModel:
         """
         try:
             return cls(*_parsed(data))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CorruptError(f"The built-in embedder cannot be read ({error}).", "Train it again.") from None
 
 
