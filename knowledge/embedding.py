@@ -1,9 +1,11 @@
-"""What turns text into vectors, as this room sees it; those that ask a model live in `agents/`."""
+"""What turns text into vectors, and what reads passages again, as this room sees it; those that ask a model live in `agents/`."""
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
 
 
 class BaseEmbedder(ABC):
@@ -22,6 +24,11 @@ class BaseEmbedder(ABC):
         """Numbers in a vector; -1 until it is known."""
         return -1
 
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer at once: a model of this process cannot before its first call has loaded it."""
+        return True
+
     @abstractmethod
     def embed(self, texts: list[str]) -> list[list[float]]:
         """One vector for each text, in their order.
@@ -36,3 +43,14 @@ class BaseEmbedder(ABC):
     async def aembed_query(self, text: str) -> list[float]:
         """The vector of a question. Models that tell questions from documents override it."""
         return (await self.aembed([text]))[0]
+
+
+class Reranker(Protocol):
+    """Says how well passages answer a question, by reading both together."""
+
+    async def arerank(self, query: str, texts: Sequence[str]) -> list[float]:
+        """One score for each text, in their order; higher is better, and only comparable within one call.
+
+        :raises RactoGatewayError: the model failed.
+        """
+        ...
