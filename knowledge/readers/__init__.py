@@ -10,10 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import BinaryIO, ClassVar
 
 from ..documents import Document
 from ..errors import LimitError, NoTextError, ReadError, UnsupportedError
+from ..handed import handed
 
 MAX_BYTES = 256 * 2**20
 """Larger files are refused. Reading a text file takes twice its size in memory."""
@@ -113,27 +114,42 @@ class FileReaderRegistry:
             reader = self._readers[extension] = made
         return reader
 
-    def read(self, path: str | Path) -> Document:
+    def read(self, source: str | Path | bytes | BinaryIO, name: str = "") -> Document:
         """What `read_document` makes of the file with these readers."""
-        return read_document(path, self)
+        return read_document(source, self, name=name)
 
 
 def read_document(
-    path: str | Path, registry: FileReaderRegistry | None = None, *, max_bytes: int = MAX_BYTES
+    source: str | Path | bytes | BinaryIO,
+    registry: FileReaderRegistry | None = None,
+    *,
+    name: str = "",
+    max_bytes: int = MAX_BYTES,
 ) -> Document:
     """The text of a file, whatever the file is: the answer is a document or an error, in bounded time and memory.
 
-    :param path: The file; links are followed.
+    :param source: The path of the file (links are followed), or what is in it: bytes, or an open binary file, read from where it stands.
+    :param name: What bytes are called, such as `report.pdf`: its extension says who reads them, and it is the `source` of the document.
     :param registry: The readers to choose from; by default the built-in ones.
     :param max_bytes: Files larger than this are refused.
-    :raises UnsupportedError: there is no reader for it, or it is not what its name says.
+    :raises UnsupportedError: there is no reader for it, or it is not what its name says; bytes have no name.
     :raises EncryptedError: it needs a password.
     :raises NoTextError: it is empty, or a scan.
     :raises LimitError: it is too large.
     :raises ReadError: it cannot be opened, is damaged, or its reader crashed or took too long.
     """
-    path = Path(path).absolute()
-    reader = (registry or DEFAULT).get_reader(path)
+    registry = registry or DEFAULT
+    if not isinstance(source, str | Path):
+        reader = registry.get_reader(name)
+        with handed(source, name, max_bytes) as path:
+            document = _read(reader, path, max_bytes)
+        document.source = name
+        return document
+    path = Path(source).absolute()
+    return _read(registry.get_reader(path), path, max_bytes)
+
+
+def _read(reader: BaseReader, path: Path, max_bytes: int) -> Document:
     _check_file(path, max_bytes)
     if reader.isolated:
         from .isolation import WORKER

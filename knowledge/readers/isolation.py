@@ -16,6 +16,7 @@ from typing import IO
 
 from ..documents import Document, Heading, PageSpan
 from ..errors import EncryptedError, NoTextError, ReadError, UnsupportedError
+from ..ocr import LANGUAGES_VARIABLE
 from . import TOO_BIG, BaseReader
 from .worker import Frame, receive, send
 
@@ -31,7 +32,18 @@ START_SECONDS = 30.0
 _TOO_SLOW = "It may be damaged; export it again or split it."
 _ERRORS = {error.code: error for error in (ReadError, EncryptedError, NoTextError, UnsupportedError)}
 # What a Python needs to start; a process that opens strangers' files is not given our keys.
-_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMPDIR", "LANG", "LC_ALL")
+_ENVIRONMENT = (
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "SYSTEMROOT",
+    "TEMP",
+    "TMPDIR",
+    "LANG",
+    "LC_ALL",
+    "TESSDATA_PREFIX",
+    LANGUAGES_VARIABLE,
+)
 
 
 class Worker:
@@ -66,6 +78,7 @@ class Worker:
             "module": type(reader).__module__,
             "reader": type(reader).__qualname__,
             "path": os.fspath(path),
+            "name": path.name,
             "memory_bytes": self.memory_bytes,
             "seconds": self.total_seconds,
         }
@@ -130,6 +143,7 @@ class _Process:
                 stderr=subprocess.DEVNULL,
                 bufsize=0,
                 env=environment,
+                process_group=0,  # with the programs it starts, to be ended together
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         except OSError as error:
@@ -146,7 +160,7 @@ class _Process:
 
     def stop(self) -> None:
         atexit.unregister(self.stop)
-        self.popen.kill()
+        self._kill()
         self.popen.wait()
         self._collector.join()
         _pipe(self.popen.stdin).close()
@@ -169,10 +183,21 @@ class _Process:
             TOO_BIG,
         )
 
+    def _kill(self) -> None:
+        if sys.platform == "win32":
+            self.popen.kill()
+        elif self.popen.returncode is None:  # until then its number is nobody else's
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.popen.pid, signal.SIGKILL)
+
     def _collect(self) -> None:
         with _pipe(self.popen.stdout) as pipe:
             while (frame := receive(pipe.fileno())) is not None:
                 self.frames.put(frame)
+        if hasattr(os, "waitid"):  # what a program it started does outlives a crash: see that it does not
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PID, self.popen.pid, os.WEXITED | os.WNOWAIT)
+                self._kill()
         self.popen.wait()
         self.frames.put(None)
 

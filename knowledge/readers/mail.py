@@ -93,7 +93,8 @@ class _Writer:
         if part.get_content_type() == "message/rfc822" and isinstance(payload, list) and depth < _DEEPEST:
             self.builder.add(f"Attached message: {name}")
             for each in payload:
-                self.message(each, depth + 1)
+                if isinstance(each, Message):
+                    self.message(each, depth + 1)
             return
         self.builder.add(f"Attached: {name}")
         data = part.get_payload(decode=True)

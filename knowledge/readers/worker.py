@@ -22,6 +22,7 @@ from typing import Any
 
 from ..documents import Document
 from ..errors import ReadError
+from ..handed import handed_path
 from . import TOO_BIG
 
 IDLE_SECONDS = 60
@@ -82,18 +83,20 @@ def main() -> None:
         try:
             send(out, _answer(request, _reporter(out)))
         except MemoryError:
-            send(out, _error(ReadError(f"{Path(request['path']).name} needs too much memory to be read.", TOO_BIG)))
+            send(out, _error(ReadError(f"{request['name']} needs too much memory to be read.", TOO_BIG)))
 
 
 def _listen(fd: int, requests: queue.Queue[Frame]) -> None:
-    """Pass requests on; leave at once when the parent is gone, also in the middle of a file."""
+    """Pass requests on; leave at once when the parent is gone, also in the middle of a file, with every program that was started for it."""
     while (request := receive(fd)) is not None:
         requests.put(request)
+    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
     os._exit(0)
 
 
 def _answer(request: Frame, report: Callable[[int, int], None]) -> Frame:
-    path = Path(request["path"])
+    path = handed_path(request["path"], request["name"])
     try:
         reader = getattr(import_module(request["module"]), request["reader"])()
         reader.on_progress = report
