@@ -1,0 +1,288 @@
+"""What is remembered of a space between searches: its ids with the codes or with the numbers of its vectors, in ascending order of the ids.
+
+Nothing in a mirror ever changes, so any number of threads may look into it. After a write the next one is made of the stretches that are
+as they were and of the few blocks that are not.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from .vector_blocks import block_at, directory, read_vectors
+from .vector_codes import distances
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .vector_blocks import Integers
+    from .vector_codes import Codes, Floats
+
+_STRETCH = 64  # blocks: copied when one of them changes, scanned in one go
+_FEW = 4  # where fewer than one in so many may be chosen, the others are not looked at
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Some blocks of a space, one after the other.
+
+    :param blocks: First id and revision of each.
+    :param ends: Where each of them ends here.
+    :param codes: (words, n), in a mirror for estimates.
+    :param numbers: (n, dimension), in a mirror for exact search.
+    """
+
+    blocks: list[tuple[int, int]]
+    ends: list[int]
+    ids: Integers
+    serials: Integers
+    codes: Codes | None
+    numbers: Floats | None
+
+    def part(self, nth: int) -> slice:
+        """Where a block is."""
+        return slice(self.ends[nth - 1] if nth else 0, self.ends[nth])
+
+
+@dataclass(slots=True)
+class Mirror:
+    """A space at one revision.
+
+    :param centre: What codes are seen from; `None` in a mirror for exact search.
+    """
+
+    space_id: int
+    dimension: int
+    revision: int
+    centre: Floats | None
+    stretches: list[Stretch]
+
+    @classmethod
+    def read(
+        cls,
+        connection: sqlite3.Connection,
+        space_id: int,
+        dimension: int,
+        revision: int,
+        centre: Floats | None,
+        old: Mirror | None,
+    ) -> Mirror:
+        """The space as it is now.
+
+        :param old: The mirror of an earlier state; what is in it is not read again.
+        """
+        now = directory(connection, space_id)
+        before = old.stretches if old else []
+        known = {key: (stretch, nth) for stretch in before for nth, key in enumerate(stretch.blocks)}
+        same = {stretch.blocks[0]: stretch for stretch in before}
+        mirror = cls(space_id, dimension, revision, centre, [])
+        for blocks in _grouped(now, {stretch.blocks[0][0] for stretch in before}):
+            there = same.get(blocks[0])
+            if there is None or there.blocks != blocks:
+                there = mirror._stretch(connection, blocks, known)
+            mirror.stretches.append(there)
+        return mirror
+
+    def numbers_of(self, ids: Integers) -> Floats:
+        """The vectors of ids that are here, in a mirror for exact search."""
+        import numpy as np
+
+        starts = [stretch.ids[0] for stretch in self.stretches]
+        owners = np.searchsorted(starts, ids, "right") - 1
+        found = np.empty((len(ids), self.dimension), np.float32)
+        for nth, stretch in enumerate(self.stretches):
+            mine = owners == nth
+            if stretch.numbers is not None and mine.any():
+                found[mine] = stretch.numbers[np.searchsorted(stretch.ids, ids[mine])]
+        return found
+
+    def _stretch(
+        self,
+        connection: sqlite3.Connection,
+        blocks: list[tuple[int, int]],
+        known: dict[tuple[int, int], tuple[Stretch, int]],
+    ) -> Stretch:
+        import numpy as np
+
+        ids, serials, codes, numbers = [], [], [], []
+        for key in blocks:
+            if key in known:
+                old, nth = known[key]
+                part = old.part(nth)
+                ids.append(old.ids[part])
+                serials.append(old.serials[part])
+                if old.codes is not None:
+                    codes.append(old.codes[:, part])
+                if old.numbers is not None:
+                    numbers.append(old.numbers[part])
+                continue
+            block = block_at(connection, self.space_id, self.dimension, key[0])
+            ids.append(block.ids)
+            serials.append(block.serials)
+            if self.centre is None:
+                numbers.append(read_vectors(connection, self.space_id, self.dimension, block.serials))
+            else:
+                codes.append(block.codes.T)
+        return Stretch(
+            blocks,
+            np.cumsum([len(part) for part in ids]).tolist(),
+            np.concatenate(ids),
+            np.concatenate(serials),
+            np.ascontiguousarray(np.concatenate(codes, axis=1)) if codes else None,
+            np.concatenate(numbers) if numbers else None,
+        )
+
+
+def _grouped(blocks: list[tuple[int, int]], starts: set[int]) -> Iterator[list[tuple[int, int]]]:
+    """Blocks by stretches, begun where they began before, so that a change here does not move everything there."""
+    group: list[tuple[int, int]] = []
+    for key in blocks:
+        if group and (key[0] in starts or len(group) == _STRETCH):
+            yield group
+            group = []
+        group.append(key)
+    if group:
+        yield group
+
+
+class Ranges:
+    """Ids that may be found.
+
+    :param pairs: First and last id of each range, in any order; ranges may overlap.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[int, int]]) -> None:
+        import numpy as np
+
+        # Twice as quick as np.array for the tens of thousands of ranges a filter may leave.
+        table = np.fromiter(chain.from_iterable(pairs), np.int64, 2 * len(pairs)).reshape(-1, 2)
+        table = table[table[:, 0] <= table[:, 1]]
+        table = table[np.argsort(table[:, 0], kind="stable")]
+        reach = np.maximum.accumulate(table[:, 1])
+        apart = table[1:, 0] > reach[:-1]
+        some = len(table) > 0
+        self._lows: Integers = table[np.concatenate([[some], apart])[: len(table)], 0]
+        self._highs: Integers = reach[np.concatenate([apart, [some]])[: len(table)]]
+
+    def within(self, ids: Integers) -> tuple[Integers, Integers]:
+        """Where the ids of each range that reaches into these begin and end among them."""
+        import numpy as np
+
+        first = np.searchsorted(self._highs, ids[0])
+        last = np.searchsorted(self._lows, ids[-1], "right")
+        lows, highs = self._lows[first:last], self._highs[first:last]
+        return np.searchsorted(ids, lows), np.searchsorted(ids, highs, "right")
+
+    def hold(self, ids: Integers) -> NDArray[np.bool_]:
+        """Which of these ids lie in a range; there is at least one range."""
+        import numpy as np
+
+        nearest = np.searchsorted(self._lows, ids, "right") - 1
+        held: NDArray[np.bool_] = (nearest >= 0) & (ids <= self._highs[nearest])
+        return held
+
+
+def places_of(starts: Integers, stops: Integers) -> Integers:
+    """Every place from each start to before its stop."""
+    import numpy as np
+
+    lengths = stops - starts
+    before = np.cumsum(lengths) - lengths
+    places: Integers = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+    return places
+
+
+def scored(mirror: Mirror, query: Floats, ranges: Ranges | None) -> tuple[Integers, Floats]:
+    """The ids of all vectors that may be found, ascending, and the similarity of each."""
+    import numpy as np
+
+    ids, scores = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+    for stretch in mirror.stretches:
+        assert stretch.numbers is not None
+        if ranges is None:
+            ids.append(stretch.ids)
+            scores.append(stretch.numbers @ query)
+            continue
+        places = places_of(*ranges.within(stretch.ids))
+        ids.append(stretch.ids[places])
+        few = len(places) * _FEW < len(stretch.ids)
+        scores.append(stretch.numbers[places] @ query if few else (stretch.numbers @ query)[places])
+    return np.concatenate(ids), np.concatenate(scores)
+
+
+def nearest(mirror: Mirror, code: Codes, keep: int, ranges: Ranges | None) -> tuple[Integers, Codes]:
+    """The codes with the fewest differing bits.
+
+    :returns: The serials of at most `keep` and their ids as one (2, n) array, and their codes, (words, n).
+    """
+    import numpy as np
+
+    places, bits, owners = [np.empty(0, np.int64)], [np.empty(0, np.uint16)], [np.empty(0, np.int64)]
+    bound: int | None = None
+    for nth, stretch in enumerate(mirror.stretches):
+        found, differing = _near(stretch, code, keep, ranges, bound)
+        places.append(found)
+        bits.append(differing)
+        owners.append(np.full(len(found), nth))
+        if sum(map(len, places)) >= (keep if bound is None else 4 * keep):
+            places, bits, owners = _fewest(keep, places, bits, owners)
+            bound = int(bits[0].max(initial=0))
+    (place,), _, (owner,) = _fewest(keep, places, bits, owners)
+    chosen = [(stretch, place[owner == nth]) for nth, stretch in enumerate(mirror.stretches)]
+    names = [np.stack([stretch.ids[at], stretch.serials[at]]) for stretch, at in chosen if len(at)]
+    codes = [stretch.codes[:, at] for stretch, at in chosen if len(at) and stretch.codes is not None]
+    if not names:
+        return np.empty((2, 0), np.int64), np.empty((len(code), 0), np.uint64)
+    return np.concatenate(names, axis=1), np.concatenate(codes, axis=1)
+
+
+def _fewest(
+    keep: int, places: list[Integers], bits: list[NDArray[np.uint16]], owners: list[Integers]
+) -> tuple[list[Integers], list[NDArray[np.uint16]], list[Integers]]:
+    """The `keep` with the fewest differing bits, the first among equals, as lists of one."""
+    import numpy as np
+
+    place, differing, owner = np.concatenate(places), np.concatenate(bits), np.concatenate(owners)
+    if len(place) > keep:
+        order = np.argsort(differing, kind="stable")[:keep]
+        place, differing, owner = place[order], differing[order], owner[order]
+    return [place], [differing], [owner]
+
+
+def _near(
+    stretch: Stretch, code: Codes, keep: int, ranges: Ranges | None, bound: int | None
+) -> tuple[Integers, NDArray[np.uint16]]:
+    """The places in a stretch with at most `bound` differing bits; without a bound at least `keep`, where there are so many."""
+    import numpy as np
+
+    assert stretch.codes is not None
+    count = size = len(stretch.ids)
+    if ranges is not None:
+        starts, stops = ranges.within(stretch.ids)
+        count = int((stops - starts).sum())
+        if count * _FEW < size:
+            places = places_of(starts, stops)
+            differing = distances(stretch.codes[:, places], code)
+            close = slice(None) if bound is None else differing <= bound
+            return places[close], differing[close]
+    differing = distances(stretch.codes, code)
+    wanted = keep * size // count + 1
+    while True:
+        most = bound if bound is not None else _nth(differing, wanted)
+        places = np.flatnonzero(differing <= most)
+        if ranges is not None and count < size:
+            places = places[ranges.hold(stretch.ids[places])]
+        if bound is not None or len(places) >= min(keep, count):
+            return places, differing[places]
+        wanted *= 2  # fewer of the near ones may be chosen than of all
+
+
+def _nth(values: NDArray[np.uint16], nth: int) -> int:
+    import numpy as np
+
+    nth = min(nth, len(values))
+    return int(np.partition(values, nth - 1)[nth - 1])
