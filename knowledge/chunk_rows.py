@@ -9,7 +9,7 @@ import hashlib
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .catalogue import all_pages
@@ -44,11 +44,15 @@ class KeptChunk:
 
     :param id: Its row.
     :param page_id: The row of its page.
+    :param digest: Of what is embedded for it.
+    :param language: Of its document, ISO 639-1; empty when unknown.
     """
 
     id: int
     page_id: int
     chunk: Chunk
+    digest: bytes
+    language: str
 
 
 def digest_of(text: str) -> bytes:
@@ -119,9 +123,39 @@ def digests(connection: sqlite3.Connection, first_page: int, last_page: int) -> 
     )
 
 
+def names(connection: sqlite3.Connection, first_page: int, last_page: int) -> list[str]:
+    """The ids of the chunks of these pages, as a store outside this file knows them."""
+    found = connection.execute(
+        "SELECT doc_id, chunk_index FROM chunks JOIN pages ON pages.id = chunks.id >> 16 JOIN documents ON documents.id = document_id "
+        "WHERE chunks.id BETWEEN ? AND ?",
+        rows_on(first_page, last_page),
+    )
+    return [chunk_id(doc_id, index) for doc_id, index in found]
+
+
 def read(connection: sqlite3.Connection, rows: Iterable[int]) -> dict[int, KeptChunk]:
     """The chunks of these rows; one that is gone is left out."""
     return _kept(connection, "chunks.id IN (SELECT value FROM json_each(?))", (json.dumps(list(rows)),))
+
+
+def ids_on(connection: sqlite3.Connection, page_id: int) -> list[int]:
+    """The rows of the chunks of a page."""
+    return [
+        row[0]
+        for row in connection.execute("SELECT id FROM chunks WHERE id BETWEEN ? AND ?", rows_on(page_id, page_id))
+    ]
+
+
+def row_named(connection: sqlite3.Connection, doc_id: str, index: int) -> int | None:
+    """The row of a chunk by its document and its place there; `None` when it is gone."""
+    found = connection.execute("SELECT first_page, page_count FROM documents WHERE doc_id = ?", (doc_id,)).fetchone()
+    if found is None:
+        return None
+    between = rows_on(found[0], found[0] + found[1] - 1)
+    row = connection.execute(
+        "SELECT id FROM chunks WHERE id BETWEEN ? AND ? AND chunk_index = ?", (*between, index)
+    ).fetchone()
+    return row[0] if row else None
 
 
 def on_page(connection: sqlite3.Connection, page_id: int) -> dict[int, KeptChunk]:
@@ -151,6 +185,14 @@ def count(connection: sqlite3.Connection, collection_id: int) -> int:
         connection.execute("SELECT count(*) FROM chunks WHERE id BETWEEN ? AND ?", rows_on(first, last)).fetchone()[0]
         for first, last in all_pages(connection, collection_id)
     )
+
+
+def unchanged(connection: sqlite3.Connection, rows: Mapping[int, bytes]) -> list[int]:
+    """Those of these rows that are still there with this digest."""
+    found = connection.execute(
+        "SELECT id, digest FROM chunks WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(rows)),)
+    )
+    return [row for row, digest in found if rows[row] == digest]
 
 
 def waiting(connection: sqlite3.Connection, collection_id: int, limit: int) -> list[int]:
@@ -185,21 +227,23 @@ def wait_all(connection: sqlite3.Connection, collection_id: int) -> None:
 
 
 _CHUNKS = (
-    "SELECT chunks.id, chunk_index, chunks.start_char, chunks.end_char, chunks.heading_path, chunks.content, pages.number, "
+    "SELECT chunks.id, chunk_index, chunks.start_char, chunks.end_char, chunks.heading_path, chunks.content, digest, pages.number, "
     "pages.document_id FROM chunks JOIN pages ON pages.id = chunks.id >> 16"
 )
 
 
 def _kept(connection: sqlite3.Connection, condition: str, values: tuple[object, ...]) -> dict[int, KeptChunk]:
     rows = connection.execute(f"{_CHUNKS} WHERE {condition} ORDER BY chunks.id", values).fetchall()
-    documents = {document: _document(connection, document) for document in {row[7] for row in rows}}
+    documents = {document: _document(connection, document) for document in {row[8] for row in rows}}
     kept: dict[int, KeptChunk] = {}
-    for row, index, start, end, path, content, number, document in rows:
-        doc_id, source, total, metadata = documents[document]
+    for row, index, start, end, path, content, digest, number, document in rows:
+        doc_id, source, language, total, metadata = documents[document]
         about = ChunkMetadata(
             source, number, index, total, start, end, doc_id, tuple(json.loads(path)), json.loads(metadata)
         )
-        kept[row] = KeptChunk(row, page_of(row), Chunk(content, about, doc_id, chunk_id(doc_id, index)))
+        kept[row] = KeptChunk(
+            row, page_of(row), Chunk(content, about, doc_id, chunk_id(doc_id, index)), digest, language
+        )
     return kept
 
 
@@ -208,12 +252,12 @@ def chunk_id(doc_id: str, index: int) -> str:
     return str(uuid.uuid5(uuid.UUID(doc_id), f"chunk {index}"))
 
 
-def _document(connection: sqlite3.Connection, document_id: int) -> tuple[str, str, int, str]:
-    """Id, source, number of chunks and metadata (as JSON) of a document."""
-    doc_id, source, first, number, metadata = connection.execute(
-        "SELECT doc_id, source, first_page, page_count, metadata FROM documents WHERE id = ?", (document_id,)
+def _document(connection: sqlite3.Connection, document_id: int) -> tuple[str, str, str, int, str]:
+    """Id, source, language, number of chunks and metadata (as JSON) of a document."""
+    doc_id, source, language, first, number, metadata = connection.execute(
+        "SELECT doc_id, source, language, first_page, page_count, metadata FROM documents WHERE id = ?", (document_id,)
     ).fetchone()
     (total,) = connection.execute(
         "SELECT count(*) FROM chunks WHERE id BETWEEN ? AND ?", rows_on(first, first + number - 1)
     ).fetchone()
-    return doc_id, source, total, metadata
+    return doc_id, source, language, total, metadata

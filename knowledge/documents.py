@@ -104,3 +104,15 @@ def page_ranges(numbers: Iterable[int]) -> str:
             runs.append([number, number])
     text = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
     return f"{'page' if len(runs) == 1 and runs[0][0] == runs[0][1] else 'pages'} {text}"
+
+
+def joined(pieces: Iterable[tuple[int, str]]) -> str:
+    """Stretches of one text in order, each with where it begins: what two share is written once, a gap becomes a blank line."""
+    parts: list[str] = []
+    end = 0
+    for start, text in pieces:
+        if parts and start > end:
+            parts.append("\n\n")
+        parts.append(text[max(0, end - start) :] if parts else text)
+        end = max(end, start + len(text))
+    return "".join(parts)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from itertools import groupby, islice
 from typing import Any
 
-from . import chunk_rows, postings
+from . import chunk_rows, chunk_vectors, history, postings
 from .analyser import ANALYSER_VERSION, detect_language, page_fields
 from .catalogue import Collection, FileState, KeptDocument, collection_named, document_at
 from .chunk_rows import NewChunk
@@ -107,15 +107,24 @@ def write(connection: sqlite3.Connection, collection: Collection, new: Sequence[
     last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'pages'").fetchone()
     next_page = (last[0] if last else 0) + 1
     old: list[KeptDocument] = []
+    replaced: list[KeptDocument] = []
     for document in new:
         sources = [source for source in (document.source, document.moved_from) if source]
-        old += [kept for source in sources if (kept := document_at(connection, collection, source))]
-    remove(connection, collection, old)
+        there = [kept for source in sources if (kept := document_at(connection, collection, source))]
+        old += there
+        replaced += [kept for kept in there if kept.sha256 != document.sha256]
+    history.keep(connection, collection, replaced, "replaced")
+    wanted = {chunk.digest for document in new for chunk in document.chunks}
+    known = chunk_vectors.carried(connection, collection, old, wanted)
+    _take_out(connection, collection, old)
     former = {document.source: document.metadata for document in old}
     for document in new:
         metadata = former.get(document.moved_from or "", {}) | former.get(document.source, {}) | document.metadata
         _insert(connection, collection, document, metadata, next_page)
-        chunk_rows.insert(connection, collection.id, next_page, document.chunks)
+        rows = chunk_rows.insert(connection, collection.id, next_page, document.chunks)
+        if known:
+            digests = {row: chunk.digest for row, chunk in zip(rows, document.chunks, strict=True)}
+            chunk_vectors.give(connection, collection, digests, known)
         for page_id, page in enumerate(document.pages, next_page):
             page.fields.page_id = page_id
         next_page += len(document.pages)
@@ -128,6 +137,14 @@ def touch(connection: sqlite3.Connection, seen: Touch) -> None:
     connection.execute(
         "UPDATE documents SET size = ?, modified_ns = ?, read_ns = ?, metadata = ? WHERE id = ?",
         (*astuple(seen.state), _json(seen.document.metadata | seen.metadata), seen.document.id),
+    )
+
+
+def set_metadata(connection: sqlite3.Connection, collection: Collection, source: str, metadata: dict[str, Any]) -> None:
+    """Give a document exactly this metadata."""
+    connection.execute(
+        "UPDATE documents SET metadata = ? WHERE collection_id = ? AND source = ?",
+        (_json(metadata), collection.id, source),
     )
 
 
@@ -155,8 +172,17 @@ def forget_rejects(connection: sqlite3.Connection, collection: Collection, sourc
     )
 
 
-def remove(connection: sqlite3.Connection, collection: Collection, old: Sequence[KeptDocument]) -> None:
-    """Take documents out of the collection and its index."""
+def remove(connection: sqlite3.Connection, collection: Collection, old: Sequence[KeptDocument]) -> int:
+    """Remove documents from the collection and its index.
+
+    :returns: How many are kept as former versions; 0 when they are too large together.
+    """
+    kept = history.keep(connection, collection, old, "removed")
+    _take_out(connection, collection, old)
+    return kept
+
+
+def _take_out(connection: sqlite3.Connection, collection: Collection, old: Sequence[KeptDocument]) -> None:
     pages = (
         _indexed(row, document.name, document.language)
         for document in old
@@ -164,6 +190,7 @@ def remove(connection: sqlite3.Connection, collection: Collection, old: Sequence
     )
     for batch in _batches(pages):
         postings.remove(connection, collection.id, batch)
+    chunk_vectors.forget(connection, collection, old)
     for document in old:
         last_page = document.first_page + document.page_count - 1
         chunk_rows.remove(connection, collection.id, document.first_page, last_page)
@@ -171,21 +198,31 @@ def remove(connection: sqlite3.Connection, collection: Collection, old: Sequence
         connection.execute("DELETE FROM documents WHERE id = ?", (document.id,))
 
 
-def remove_all(connection: sqlite3.Connection, collection: Collection) -> None:
-    """Empty the collection."""
+def remove_all(connection: sqlite3.Connection, collection: Collection) -> int:
+    """Empty the collection.
+
+    :returns: How many documents are kept as former versions; 0 when they are too large together.
+    """
+    kept = history.keep_all(connection, collection)
     postings.clear(connection, collection.id)
+    chunk_vectors.drop(connection, collection)
     chunk_rows.remove_all(connection, collection.id)
     connection.execute(
         "DELETE FROM pages WHERE document_id IN (SELECT id FROM documents WHERE collection_id = ?)", (collection.id,)
     )
     connection.execute("DELETE FROM documents WHERE collection_id = ?", (collection.id,))
     connection.execute("DELETE FROM rejects WHERE collection_id = ?", (collection.id,))
+    return kept
 
 
-def drop(connection: sqlite3.Connection, collection: Collection) -> None:
-    """Remove the collection and everything in it."""
-    remove_all(connection, collection)
+def drop(connection: sqlite3.Connection, collection: Collection) -> int:
+    """Remove the collection and everything in it.
+
+    :returns: How many documents are kept as former versions; 0 when they are too large together.
+    """
+    kept = remove_all(connection, collection)
     connection.execute("DELETE FROM collections WHERE id = ?", (collection.id,))
+    return kept
 
 
 def freshen(database: Database, name: str, progress: Callable[[int, int], None] | None = None) -> Collection | None:

@@ -10,7 +10,7 @@ import json
 import stat
 import time
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -69,6 +69,9 @@ class Ingester:
     :raises InputError: the sizes contradict each other.
     """
 
+    clean: Callable[[str], str]
+    """What the processors make of a text."""
+
     def __init__(
         self,
         database: Database,
@@ -86,7 +89,7 @@ class Ingester:
         self.collection = collection
         self.registry = registry or DEFAULT
         used = list(processors) if processors is not None else [TextCleaner()]
-        self._clean = ProcessingPipeline(used).process
+        self.clean = ProcessingPipeline(used).process
         self._page_size, self._page_overlap, self._top_keywords = page_size, page_overlap, top_keywords
         self._chunker = chunker
         # The same file under another recipe gives other pages or chunks.
@@ -208,7 +211,7 @@ class Ingester:
         cleaned = [
             (window, text)
             for window in windows
-            if (text := self._clean(document.content[window.start : window.end]).strip())
+            if (text := self.clean(document.content[window.start : window.end]).strip())
         ]
         if not cleaned:
             raise NoTextError(f"{name} holds no text.", "There is nothing in it to index.")
@@ -246,7 +249,7 @@ class Ingester:
             return []
         new = []
         for one in self._chunker.chunk(document):
-            text = self._clean(one.content)
+            text = self.clean(one.content)
             if not text:
                 continue
             about = one.metadata

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ..knowledge.catalogue import KeptDocument
     from ..knowledge.folder import IngestReport
     from ..knowledge.ingest import Outcome
+    from ..knowledge.library import Embedded
     from ..knowledge.pages import PageIndexResult
 
 SEARCH_CHARACTERS = 8000
@@ -25,6 +26,8 @@ class Ingested:
     :param failed: Each with `source`, `code` and `reason`.
     :param duplicates: Files with the same bytes as another: each with `source` and `same_as`.
     :param notes: What readers had to say: each with `source` and `note`.
+    :param vectors: Passages that are found by meaning too since this call.
+    :param waiting: Passages that still wait for their vector; they get it behind the call.
     """
 
     collection: str
@@ -42,6 +45,13 @@ class Ingested:
     skipped: int = 0
     left: int = 0
     seconds: float = 0.0
+    vectors: int = 0
+    waiting: int = 0
+
+    def embedded(self, done: Embedded | None) -> None:
+        """Add what the embedding of the chunks came to, when there is an embedder."""
+        if done is not None:
+            self.vectors, self.waiting = done.done, done.left
 
     @classmethod
     def of(cls, collection: str, report: IngestReport) -> Ingested:
@@ -96,6 +106,10 @@ class Ingested:
         lines += _listed("Notes", [f"{one['source']}: {one['note']}" for one in self.notes], len(self.notes))
         if self.skipped:
             lines.append(f"{counted(self.skipped, 'file')} of other kinds skipped.")
+        if self.vectors or self.waiting:
+            lines.append(
+                f"{counted(self.vectors, 'passage')} embedded{f', {self.waiting:,} more behind this call' if self.waiting else ''}."
+            )
         if self.left:
             lines.append(
                 f"Not finished: {counted(self.left, 'file')} left. Call page_ingest again with the same arguments to go on."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -61,8 +62,8 @@ class PageTools:
         prune: bool = False,
         metadata: dict[str, str] = {},  # noqa: B006 - never changed; a plain default keeps the schema flat
     ) -> Ingested:
-        """Index a file, a folder or a given text, so that page_search finds it. Reads PDF, DOCX, HTML, Markdown and text files.
-        What is unchanged is skipped: call again to bring it up to date.
+        """Index a file, a folder or a given text, so that page_search finds it. Reads PDF, Office, HTML, Markdown, e-mail, e-books, code and text
+        files; scans too where tesseract is installed. What is unchanged is skipped: call again to bring it up to date.
 
         :param path: File or folder, within the allowed folders.
         :param text: Instead of path: a text to index.
@@ -72,13 +73,13 @@ class PageTools:
         :param prune: Remove documents whose file in the folder is gone.
         :param metadata: Kept with the documents; page_search can filter by it.
         """
-        from ..knowledge.catalogue import checked_name
-        from ..knowledge.ingest import Ingester
         from .page_results import Ingested
 
         if bool(path) == bool(text):
             raise InputError("Give a path or a text.", "path is for a file or folder, text and source are for a text.")
-        ingester = Ingester(self._database, checked_name(collection))
+        begun = time.monotonic()
+        library = await asyncio.to_thread(self._services.libraries.get, collection)
+        ingester = library.ingester
         stop = threading.Event()
         try:
             if text:
@@ -88,6 +89,8 @@ class PageTools:
         finally:
             stop.set()  # when the call is cancelled, the thread ends after the file it is at
             self.kept.changed()
+        left = INGEST_SECONDS - (time.monotonic() - begun)
+        done.embedded(await self._services.libraries.embed(library, context, left))
         return done
 
     @tool(read_only=True)
@@ -295,6 +298,7 @@ class PageTools:
             if document is None:
                 indexing.drop(connection, collection)
                 self._indexes.pop(name, None)
+                self._services.libraries.forget(name)
             elif kept := catalogue.document_at(connection, collection, document.source):
                 indexing.remove(connection, collection, [kept])
 

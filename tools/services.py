@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..agents.calls import Caller
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from ..agents.budget import Budget
     from ..agents.gateway import ModelGateway
     from ..agents.models import ModelRegistry
+    from ..knowledge.embedding import BaseEmbedder
+    from .libraries import Libraries
+    from .watches import Watches
 
 OWNER = Caller().name
 """Whose conversations are readable as resources, which know no caller."""
@@ -28,6 +32,10 @@ class Models:
     gateway: ModelGateway
     budget: Budget
     registry: ModelRegistry
+
+
+def _nothing(services: Services) -> BaseEmbedder | None:
+    return None
 
 
 def _none(database: Database) -> Models:
@@ -44,14 +52,30 @@ class Services:
 
     :param database: Where everything is kept.
     :param roots: The folders whose files a tool may read.
+    :param embeds: Makes what gives texts their vectors, over the models; called once, by the first tool that needs it. By default there is none.
     :param connect: Makes the way to the models; called once, by the first tool that needs it. By default no model is set up.
     """
 
     database: Database = field(default_factory=Database)
     roots: Roots = field(default_factory=Roots)
     connect: Callable[[Database], Models] = _none
+    embeds: Callable[[Services], BaseEmbedder | None] = _nothing
     _models: Models | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    @cached_property
+    def libraries(self) -> Libraries:
+        """The collections, each with what searches it."""
+        from .libraries import Libraries  # not needed before the first document
+
+        return Libraries(self)
+
+    @cached_property
+    def watches(self) -> Watches:
+        """The folders that are followed."""
+        from .watches import Watches
+
+        return Watches(self)
 
     def connected(self) -> Models:
         """The way to the models; the first time this imports it, which blocks.

@@ -1,0 +1,307 @@
+"""RactoRAG: the library as the specification names it, with readers, chunkers, embedders and stores to choose from."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from . import chunk_rows, chunk_vectors
+from .answers import CheckedAnswer, Passage, check, context
+from .answers import prompt as answer_prompt
+from .catalogue import collection_named, document_at, name_of
+from .chunking import BaseChunker
+from .chunking.recursive import RecursiveChunker
+from .chunks import Chunk, RetrievalResult
+from .database import Database
+from .edge import blocking
+from .embedding import BaseEmbedder
+from .errors import InputError, NoModelError
+from .folder import IngestReport, Progress, ingest_folder
+from .library import Findings, Library
+from .pages import CONTEXT_TEMPLATE, ChatKit
+from .processing import BaseProcessor
+from .readers import FileReaderRegistry
+from .stores import BaseVectorStore
+
+if TYPE_CHECKING:
+    from .embedding import Reranker
+    from .prompts import RactoPrompt
+
+CONTEXT_TOKENS = 6_000
+"""The most tokens of passages a model is given; counted generously, four characters a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class RAGResponse:
+    """An answer and what it rests on.
+
+    :param answer: What the kit answered; its text is in `answer.content`.
+    :param sources: The passages the model was given, best first; a citation `[1]` means the first.
+    :param query: The question.
+    :param context_used: Those passages as the model read them.
+    :param checked: Every sentence of the answer held against the passages it cites.
+    """
+
+    answer: Any
+    sources: list[RetrievalResult]
+    query: str
+    context_used: str
+    checked: CheckedAnswer
+
+
+class IngestedChunks(list[Chunk]):
+    """The chunks of a folder, and in `report` what became of each of its files."""
+
+    def __init__(self, chunks: Iterable[Chunk], report: IngestReport) -> None:
+        super().__init__(chunks)
+        self.report = report
+
+
+class RactoRAG:
+    """Documents in, passages and cited answers out.
+
+    :param vector_store: Where vectors are kept; by default in the database.
+    :param embedder: What makes vectors; without one, search goes by words alone.
+    :param store: Another name of `vector_store`.
+    :param chunker: How documents are cut; by default `RecursiveChunker(512, 50)`.
+    :param processors: Applied to the text of each chunk before it is embedded; by default `[TextCleaner()]`. What is cited stays as it was.
+    :param llm_kit: Answers in `query`; without one there is `retrieve`.
+    :param context_template: What the model is asked; needs `{context}` and `{question}`.
+    :param reader_registry: Which reader reads which file; by default all built-in ones.
+    :param default_prompt: The system prompt of `query`.
+    :param reranker: Orders the best passages again, in `retrieve(rerank=True)`.
+    :param database: Where documents are kept, when it shares the file with others.
+    :param path: The SQLite file; by default a temporary one that goes with this object.
+    :param collection: The name of this set of documents in the file.
+    :raises InputError: a template or names that cannot be right.
+    """
+
+    def __init__(
+        self,
+        vector_store: BaseVectorStore | None = None,
+        embedder: BaseEmbedder | None = None,
+        *,
+        store: BaseVectorStore | None = None,
+        chunker: BaseChunker | None = None,
+        processors: Sequence[BaseProcessor] | None = None,
+        llm_kit: ChatKit | None = None,
+        context_template: str | None = None,
+        reader_registry: FileReaderRegistry | None = None,
+        default_prompt: RactoPrompt | None = None,
+        reranker: Reranker | None = None,
+        database: Database | None = None,
+        path: Path | str | None = None,
+        collection: str = "default",
+    ) -> None:
+        if database is not None and path is not None:
+            raise InputError("Both a database and a path were given.", "Give one of them.")
+        if vector_store is not None and store is not None:
+            raise InputError("Both vector_store and store were given.", "They are the same: give one.")
+        self._template = context_template or CONTEXT_TEMPLATE
+        if not {"{context}", "{question}"} <= set(re.findall(r"\{context\}|\{question\}", self._template)):
+            raise InputError("The context template lacks {context} or {question}.", "Put both where they belong.")
+        self._kit = llm_kit
+        self._prompt = default_prompt
+        self._owned = database is None
+        self.database = database or Database(path)
+        self.library = Library(
+            self.database,
+            collection,
+            embedder=embedder,
+            store=vector_store or store,
+            reranker=reranker,
+            chunker=chunker or RecursiveChunker(512, 50),
+            processors=processors,
+            registry=reader_registry,
+        )
+
+    async def aingest(self, path: str | Path, **metadata: Any) -> list[Chunk]:
+        """Index a file; one that is unchanged costs a look, one that changed replaces what was kept of it.
+
+        :param metadata: Kept with the document, for filters and citations.
+        :returns: The chunks of the document, embedded when there is an embedder.
+        :raises ReadError: it cannot be read.
+        """
+        outcome = await asyncio.to_thread(self.library.ingester.file, path, metadata)
+        return await self._embedded([outcome.source])
+
+    async def aingest_text(self, text: str, source: str = "manual", **metadata: Any) -> list[Chunk]:
+        """Index a text under a label; another text under the same label replaces it.
+
+        :raises NoTextError: it is blank.
+        """
+        outcome = await asyncio.to_thread(self.library.ingester.text, text, source, metadata)
+        return await self._embedded([outcome.source])
+
+    async def aingest_dir(
+        self,
+        directory: str | Path,
+        pattern: str = "**/*",
+        *,
+        prune: bool = False,
+        progress: Progress | None = None,
+        stop: threading.Event | None = None,
+        **metadata: Any,
+    ) -> IngestedChunks:
+        """Index every file below a folder that matches; files of other kinds are skipped, and one that cannot be read stops nothing.
+
+        :param pattern: A glob of the path below the folder.
+        :param prune: Also remove the documents of files below the folder that are gone.
+        :param progress: Told how many files are settled for good, of how many, and the name of the next.
+        :param stop: Looked at between files; what was read until then is kept.
+        :returns: The chunks of the documents; `report` says what became of each file.
+        """
+        report = await asyncio.to_thread(
+            ingest_folder,
+            self.library.ingester,
+            directory,
+            pattern,
+            metadata,
+            prune=prune,
+            progress=progress,
+            stop=stop,
+        )
+        return IngestedChunks(await self._embedded(sorted({*report.added, *report.updated, *report.unchanged})), report)
+
+    async def aretrieve(
+        self, query: str, top_k: int = 5, filters: Mapping[str, Any] | None = None, *, rerank: bool = False
+    ) -> Findings:
+        """The passages that answer best, best first.
+
+        :param top_k: How many at most.
+        :param filters: What the metadata must be like; see `stores/filtering.py`.
+        :param rerank: Have the reranker order them.
+        :raises InputError: a filter that cannot be right.
+        """
+        return await self.library.search(query, top_k, filters, rerank=rerank)
+
+    async def aquery(
+        self,
+        question: str,
+        top_k: int = 5,
+        filters: Mapping[str, Any] | None = None,
+        prompt: RactoPrompt | None = None,
+        temperature: float = 0.0,
+        max_tokens: int = 2048,
+    ) -> RAGResponse:
+        """Retrieve passages, have the kit answer from them, and check what it cites.
+
+        :param top_k: How many passages the model reads at most.
+        :param prompt: The system prompt of this call.
+        :param temperature: 0 to 2; what a model does not take is left out.
+        :param max_tokens: The longest answer.
+        :raises NoModelError: there is no kit; also a `RuntimeError`.
+        """
+        if self._kit is None:
+            raise NoModelError(
+                "There is no model to answer with.", "Pass llm_kit=…, or use retrieve() for the passages alone."
+            )
+        found = await self.aretrieve(question, top_k, filters)
+        return await answer_from(
+            found,
+            question,
+            self._kit,
+            template=self._template,
+            prompt=prompt or self._prompt,
+            temperature=temperature,
+            max_tokens=max_tokens,
+        )
+
+    def count(self) -> int:
+        """How many chunks there are."""
+        return self.library.count()
+
+    def clear(self) -> None:
+        """Remove every document of the collection."""
+        self.library.clear()
+
+    ingest = blocking(aingest)
+    ingest_text = blocking(aingest_text)
+    ingest_dir = blocking(aingest_dir)
+    retrieve = blocking(aretrieve)
+    query = blocking(aquery)
+
+    @property
+    def store(self) -> BaseVectorStore | None:
+        """Where vectors are kept; `None` when it is the database."""
+        return self.library.store
+
+    @property
+    def embedder(self) -> BaseEmbedder | None:
+        """What makes vectors."""
+        return self.library.embedder
+
+    def close(self) -> None:
+        """Close the database, unless it was given."""
+        if self._owned:
+            self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def _embedded(self, sources: Iterable[str]) -> list[Chunk]:
+        if self.embedder is not None:
+            await self.library.embed()
+        return await asyncio.to_thread(self._chunks, sources)
+
+    def _chunks(self, sources: Iterable[str]) -> list[Chunk]:
+        with self.database.reading() as connection:
+            collection = collection_named(connection, self.library.collection)
+            if collection is None:
+                return []
+            documents = (document_at(connection, collection, source) for source in sources)
+            kept = [
+                one for document in documents if document for one in chunk_rows.of_document(connection, document.doc_id)
+            ]
+            for one, vector in zip(kept, chunk_vectors.of(connection, collection, kept), strict=True):
+                one.chunk.embedding = vector
+        return [one.chunk for one in kept]
+
+
+async def answer_from(
+    found: Sequence[RetrievalResult],
+    question: str,
+    kit: ChatKit,
+    *,
+    template: str = CONTEXT_TEMPLATE,
+    prompt: RactoPrompt | None = None,
+    temperature: float | None = 0.0,
+    max_tokens: int = 2048,
+) -> RAGResponse:
+    """Have a kit answer a question from these passages, and check what it cites.
+
+    :param template: What the model is asked; has `{context}` and `{question}`.
+    :param prompt: The system prompt; by default one that asks for citations.
+    """
+    from .vocabulary import ChatConfig  # pydantic models: 20 ms that a search does not need
+
+    text, given = context([passage_of(one.chunk) for one in found], CONTEXT_TOKENS, lambda words: len(words) // 4 + 1)
+    values = {"{context}": text or "(no passage was found)", "{question}": question}
+    # One pass: what looks like a placeholder in a passage or question stays as it is.
+    message = re.sub(r"\{context\}|\{question\}", lambda match: values[match[0]], template)
+    answer = await kit.achat(
+        ChatConfig(
+            user_message=message,
+            prompt=prompt or answer_prompt(),
+            temperature=temperature,
+            max_tokens=max_tokens,
+        )
+    )
+    return RAGResponse(answer, list(found[: len(given)]), question, text, check(answer.content or "", given))
+
+
+def passage_of(chunk: Chunk) -> Passage:
+    """A chunk as something a model may cite."""
+    about = chunk.metadata
+    return Passage(chunk.content, name_of(about.source), f"page {about.page}" if about.page else "", about.heading_path)

@@ -1,0 +1,258 @@
+"""One search of a library: the words of pages and the meaning of chunks, made into one ranking of passages."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from . import catalogue, chunk_rows, chunk_vectors, fusion, vectors
+from .analyser import query_terms, terms
+from .catalogue import Collection
+from .chunk_rows import KeptChunk, page_of, rows_on
+from .chunks import RetrievalResult
+from .filters import Filters
+from .ranking import Searcher
+from .snippets import query_words
+from .stores import BaseVectorStore
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CHUNK_DEPTH = 300
+"""Chunks asked of the vectors, so that there are about `fusion.DEPTH` pages of them."""
+
+LOCAL = 0.5
+"""How much of what the words of a page count depends on how many of them stand in the chunk itself."""
+
+Ranges = list[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A search.
+
+    :param vector: Of the query; without one, words alone.
+    :param words: Whether words count.
+    """
+
+    query: str
+    vector: Sequence[float] | None
+    limit: int
+    filters: Mapping[str, Any] | None
+    among: Filters | None
+    words: bool
+
+
+@dataclass(slots=True)
+class _Candidates:
+    """What both rankings say, before they are fused.
+
+    :param words: Page → BM25.
+    :param meaning: Chunk → cosine.
+    """
+
+    words: dict[int, float] = field(default_factory=dict)
+    meaning: dict[int, float] = field(default_factory=dict)
+    terms: dict[int, list[str]] = field(default_factory=dict)
+
+
+class Retriever:
+    """Searches collections of one database; remembers what does not change between searches. Safe between threads.
+
+    :param store: Where vectors are, when not in the database.
+    """
+
+    def __init__(self, store: BaseVectorStore | None = None) -> None:
+        self._words = Searcher()
+        self._meaning = vectors.VectorSearcher()
+        self._store = store
+        self._told: dict[
+            int, tuple[int, float]
+        ] = {}  # space → how many vectors it had, and how alike unrelated ones are
+
+    def search(self, connection: sqlite3.Connection, collection: Collection, asked: Asked) -> list[RetrievalResult]:
+        """The passages that answer best, in one state of the collection."""
+        languages = catalogue.languages(connection, collection)
+        if not languages:
+            return []
+        pages = catalogue.page_ranges(connection, collection, asked.among or Filters())
+        wanted = query_terms(asked.query, languages)
+        found = _Candidates()
+        if asked.words:
+            self._add_words(connection, collection, wanted, pages, found)
+        if asked.vector is not None:
+            self._add_meaning(connection, collection, asked.vector, pages, found)
+            if asked.words:
+                self._complete(connection, collection, wanted, asked.vector, found)
+        return self._passages(connection, collection, asked, wanted, found)
+
+    def _add_words(
+        self,
+        connection: sqlite3.Connection,
+        collection: Collection,
+        wanted: Sequence[str],
+        pages: Ranges | None,
+        found: _Candidates,
+    ) -> None:
+        for hit in self._words.search(connection, collection.id, wanted, limit=fusion.DEPTH, among=pages):
+            found.words[hit.page_id] = hit.score
+            found.terms[hit.page_id] = hit.terms
+
+    def _add_meaning(
+        self,
+        connection: sqlite3.Connection,
+        collection: Collection,
+        vector: Sequence[float],
+        pages: Ranges | None,
+        found: _Candidates,
+    ) -> None:
+        """The nearest chunks."""
+        if self._store is not None:
+            found.meaning |= self._from_store(connection, collection, vector, pages)
+            return
+        space = vectors.space_named(connection, chunk_vectors.space_name(collection))
+        if space:
+            among = None if pages is None else [rows_on(*one) for one in pages]
+            found.meaning |= dict(self._meaning.search(connection, space, vector, limit=CHUNK_DEPTH, among=among))
+
+    def _from_store(
+        self,
+        connection: sqlite3.Connection,
+        collection: Collection,
+        vector: Sequence[float],
+        pages: Ranges | None,
+    ) -> dict[int, float]:
+        """The nearest chunks of a store that is not this database; it is asked for more until enough of them are wanted ones."""
+        assert self._store is not None
+        depth, there = CHUNK_DEPTH, self._store.count()
+        while True:
+            results = self._store.search(vector, depth)
+            near: dict[int, float] = {}
+            for one in results:
+                row = chunk_rows.row_named(connection, one.chunk.doc_id, one.chunk.metadata.chunk_index)
+                if row is not None and (pages is None or any(low <= page_of(row) <= high for low, high in pages)):
+                    near[row] = one.score
+            if len(near) >= CHUNK_DEPTH // 3 or depth >= there:
+                return near
+            depth *= 4
+
+    def _unrelated(self, connection: sqlite3.Connection, collection: Collection) -> float:
+        """The cosine of two chunks that have nothing to do with each other; worked out again when a fifth of them are others."""
+        space = None if self._store else vectors.space_named(connection, chunk_vectors.space_name(collection))
+        if space is None:
+            return 0.0
+        number = vectors.count(connection, space)
+        known = self._told.get(space.id)
+        if known is None or abs(number - known[0]) > known[0] // 5:
+            known = self._told[space.id] = (number, fusion.unrelated_cosine(vectors.sample(connection, space, 512)))
+        return known[1]
+
+    def _complete(
+        self,
+        connection: sqlite3.Connection,
+        collection: Collection,
+        wanted: Sequence[str],
+        vector: Sequence[float],
+        found: _Candidates,
+    ) -> None:
+        """Let each ranking also score what only the other one found."""
+        lacking = {page_of(row) for row in found.meaning} - found.words.keys()
+        if lacking:
+            among = sorted((page, page) for page in lacking)
+            for hit in self._words.search(connection, collection.id, wanted, limit=len(among), among=among):
+                found.words[hit.page_id], found.terms[hit.page_id] = hit.score, hit.terms
+        space = None if self._store else vectors.space_named(connection, chunk_vectors.space_name(collection))
+        if space:
+            seen = {page_of(row) for row in found.meaning}
+            rows = [row for page in found.words.keys() - seen for row in chunk_rows.ids_on(connection, page)]
+            missing = set(vectors.missing(connection, space, rows))
+            rows = [row for row in rows if row not in missing]
+            if rows:
+                found.meaning |= dict(
+                    zip(rows, _cosines(vectors.vectors_of(connection, space, rows), vector), strict=True)
+                )
+
+    def _passages(
+        self,
+        connection: sqlite3.Connection,
+        collection: Collection,
+        asked: Asked,
+        wanted: Sequence[str],
+        found: _Candidates,
+    ) -> list[RetrievalResult]:
+        """The best chunks of the best pages."""
+        unrelated = self._unrelated(connection, collection) if found.meaning and asked.words else 0.0
+        weight = fusion.WEIGHT if asked.words else 1.0
+        near = fusion.best_of(found.meaning.items(), page_of)
+        pages = fusion.fuse(found.words, near, weight=weight, unrelated=unrelated)[: max(4 * asked.limit, 24)]
+        read = {row: one for page, _ in pages for row, one in chunk_rows.on_page(connection, page).items()}
+        texts = _Texts(read, self._words.rarity(connection, collection.id, wanted))
+        words = {
+            row: found.words[one.page_id] * (1 - LOCAL + LOCAL * texts.share(row))
+            for row, one in read.items()
+            if one.page_id in found.words
+        }
+        meaning = {row: score for row, score in found.meaning.items() if row in read}
+        ranked = fusion.fuse(words, meaning, weight=weight, unrelated=unrelated)[: 3 * asked.limit]
+        says = fusion.distinct([texts.terms(row) for row, _ in ranked])
+        chosen = [one for place, one in enumerate(ranked) if says[place] == place][: asked.limit]
+        languages = catalogue.languages(connection, collection)
+        results = []
+        for rank, (row, score) in enumerate(chosen, 1):
+            matched = query_words(asked.query, texts.held(row), languages)
+            results.append(RetrievalResult(read[row].chunk, score, rank, matched, _why(matched, meaning.get(row))))
+        return results
+
+
+class _Texts:
+    """What the chunks in question hold of the query.
+
+    :param rarity: Term of the query → its inverse document frequency.
+    """
+
+    def __init__(self, read: Mapping[int, KeptChunk], rarity: Mapping[str, float]) -> None:
+        self._read = read
+        self._rarity = rarity
+        self._terms: dict[int, list[str]] = {}
+        self._best: dict[int, float] = {}
+        for row, one in read.items():
+            self._best[one.page_id] = max(self._best.get(one.page_id, 0.0), self._cover(row))
+
+    def terms(self, row: int) -> list[str]:
+        """Its index terms."""
+        if row not in self._terms:
+            text = self._read[row].chunk.content
+            self._terms[row] = terms(text, self._read[row].language)
+        return self._terms[row]
+
+    def share(self, row: int) -> float:
+        """How much of the query it holds, against the chunk of its page that holds most, 0 to 1."""
+        best = self._best[self._read[row].page_id]
+        return self._cover(row) / best if best else 1.0
+
+    def held(self, row: int) -> list[str]:
+        """The terms of the query it holds."""
+        return [term for term in dict.fromkeys(self.terms(row)) if term in self._rarity]
+
+    def _cover(self, row: int) -> float:
+        counts = Counter(term for term in self.terms(row) if term in self._rarity)
+        return sum(self._rarity[term] * count / (count + 1) for term, count in counts.items())
+
+
+def _cosines(found: NDArray[np.float32], vector: Sequence[float]) -> list[float]:
+    """The cosine of each of these vectors, which have the length 1, with another one."""
+    import numpy as np
+
+    query = np.asarray(vector, np.float32)
+    cosines: list[float] = (found @ (query / np.linalg.norm(query))).tolist()
+    return cosines
+
+
+def _why(words: Sequence[str], cosine: float | None) -> str:
+    parts = [f"words: {', '.join(words)}"] if words else []
+    parts += [f"meaning: {cosine:.2f}"] if cosine is not None else []
+    return "; ".join(parts) or "its page holds the words"

@@ -1,0 +1,87 @@
+"""The libraries of a server, one for each collection, and the jobs that give their chunks vectors.
+
+Words are searchable when a document is written. Its vectors follow, as long as the call that ingested it has time, and then behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ..knowledge.errors import RactoError
+
+if TYPE_CHECKING:
+    from ..agents.calls import ToolContext
+    from ..knowledge.embedding import BaseEmbedder
+    from ..knowledge.library import Embedded, Library
+    from .services import Services
+
+logger = logging.getLogger(__name__)
+
+
+class Libraries:
+    """One `Library` for each collection, over the services of a server."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._made: dict[str, Library] = {}
+        self._lock = threading.Lock()
+        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self.failures: dict[str, str] = {}
+        """Collection → why its last job ended early."""
+
+    def get(self, collection: str) -> Library:
+        """The library of this collection. The first one imports what it stands on, which blocks.
+
+        :raises InputError: it is no name of a collection.
+        """
+        from ..knowledge.library import Library
+
+        with self._lock:
+            if collection not in self._made:
+                self._made[collection] = Library(self._services.database, collection, embedder=self._embedder)
+            return self._made[collection]
+
+    @cached_property
+    def _embedder(self) -> BaseEmbedder | None:
+        return self._services.embeds(self._services)
+
+    def forget(self, collection: str) -> None:
+        """Make the library anew when it is next asked for: the collection is gone."""
+        with self._lock:
+            self._made.pop(collection, None)
+
+    async def embed(self, library: Library, context: ToolContext, seconds: float) -> Embedded | None:
+        """Give waiting chunks their vectors for about this long; what is left is done behind the call.
+
+        :returns: `None` without an embedder.
+        """
+        if library.embedder is None:
+            return None
+        if running := self._jobs.get(library.collection):
+            running.cancel()  # what it has done is kept, and this call goes on and can say how far it is
+        done = await library.embed(
+            lambda at, total: context.progress(at, total, "embedding"), seconds=max(seconds, 1.0)
+        )
+        self.failures.pop(library.collection, None)
+        if done.left:
+            self.embed_behind(library)
+        return done
+
+    def embed_behind(self, library: Library) -> None:
+        """Give waiting chunks their vectors while other calls go on. On the event loop."""
+        if library.embedder is not None and library.collection not in self._jobs:
+            self._jobs[library.collection] = asyncio.create_task(self._behind(library))
+
+    async def _behind(self, library: Library) -> None:
+        try:
+            await library.embed()
+        except RactoError as error:
+            self.failures[library.collection] = str(error)
+            logger.warning("Embedding of %s stopped: %s", library.collection, error)
+        finally:
+            if self._jobs.get(library.collection) is asyncio.current_task():
+                del self._jobs[library.collection]

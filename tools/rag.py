@@ -1,0 +1,209 @@
+"""The library as tools: passages found by their words and their meaning, and answers that cite them.
+
+Ingesting, reading, listing and deleting are the page tools': documents are kept once, with their pages and their chunks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from ..agents.calls import ToolContext
+from ..agents.offers import Toolset
+from ..agents.toolbox import Tool
+from ..knowledge.errors import InputError, UnknownNameError
+from .services import Services
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ..knowledge.library import Findings, Library
+    from ..knowledge.vocabulary import ChatConfig, LLMResponse
+    from .chat import Answer
+    from .rag_results import CitedAnswer, EmbeddingReport, Passages, WatchList
+
+EMBED_SECONDS = 45.0
+"""Most hosts give a call 60 seconds; what is not done by then goes on behind it."""
+PATIENCE = 600.0
+"""Seconds an answer may take; its first words keep a host's own limit at bay, as progress."""
+
+Collection = Annotated[str, Field(description="documents that are searched together")]
+TopK = Annotated[int, Field(ge=1, le=50)]
+Mode = Annotated[Literal["hybrid", "words", "meaning"], Field(description="hybrid is best for nearly everything")]
+Source = Annotated[str, Field(description="only this document or folder, or a pattern (*.md)")]
+Kind = Annotated[str, Field(description="only this kind: pdf, docx, html, md, …")]
+
+
+class RagTools:
+    """The tools; each method is one."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._libraries = services.libraries
+
+    async def rag_search(
+        self,
+        query: str,
+        collection: Collection = "default",
+        top_k: TopK = 5,
+        mode: Mode = "hybrid",
+        neighbours: Annotated[int, Field(ge=0, le=5, description="passages before and after each")] = 0,
+        section: Annotated[bool, Field(description="the whole section around each")] = False,
+        source: Source = "",
+        type: Kind = "",  # noqa: A002 - the word a caller expects
+        after: Annotated[str, Field(description="only files changed since this ISO date")] = "",
+        before: Annotated[str, Field(description="only files changed before it")] = "",
+        metadata: Annotated[dict[str, str], Field(description="only documents with these values")] = {},  # noqa: B006 - never changed; a plain default keeps the schema flat
+    ) -> Passages:
+        """Find exact passages that answer a question, by words and (with an embedding model) by meaning: short quotes with document,
+        page and section to cite. page_search finds whole pages and matches words only; ingest, list and delete with page_*.
+        """
+        from .rag_results import Passage, Passages
+
+        library = await self._known(collection)
+        found = await self._search(library, query, top_k, mode, source, type, after, before, metadata)
+        results = []
+        for one in found:
+            near = neighbours or section
+            around = await asyncio.to_thread(library.around, one.chunk, neighbours, section=section) if near else []
+            results.append(Passage.of(one, around))
+        return Passages(query, collection, results, self._notes(library, found))
+
+    async def rag_ask(
+        self,
+        question: str,
+        call: ToolContext,
+        collection: Collection = "default",
+        top_k: TopK = 8,
+        source: Source = "",
+        type: Kind = "",  # noqa: A002
+        metadata: Annotated[dict[str, str], Field(description="only documents with these values")] = {},  # noqa: B006
+        model: Annotated[
+            str, Field(description="provider/name as models_list shows; empty: the person's own choice")
+        ] = "",
+    ) -> CitedAnswer:
+        """Have another model answer from the documents; every sentence is then checked against the passages it cites. Costs what that
+        model costs: if you can read, rag_search is free and you answer yourself.
+        """
+        from .chat import ask, named
+        from .rag_results import CitedAnswer
+
+        library = await self._known(collection)
+        models = await self._services.models()
+        name = named(models, model)
+        from ..knowledge.rag import answer_from  # by now most of it is there
+
+        found = await self._search(library, question, top_k, "hybrid", source, type, "", "", metadata)
+        if not found:
+            return CitedAnswer.none(question, self._notes(library, found))
+        kit = _Asking(lambda config: ask(models, config, call, name))
+        response = await answer_from(found, question, kit)
+        assert kit.answer is not None
+        notes = [*self._notes(library, found), *kit.answer.warnings, kit.answer.footnote()]
+        return CitedAnswer.of(response, kit.answer.model, kit.answer.usage, notes)
+
+    async def rag_embed(
+        self,
+        call: ToolContext,
+        collection: Collection = "default",
+        again: Annotated[bool, Field(description="throw all vectors away first: after a change of model")] = False,
+    ) -> EmbeddingReport:
+        """Give passages their vectors, so that they are found by meaning too. page_ingest does it by itself; this goes on with what is
+        left, says how far it is, or starts over with another embedding model.
+        """
+        from .chat import nothing_set_up
+        from .rag_results import EmbeddingReport
+
+        library = await self._known(collection)
+        if library.embedder is None:
+            raise nothing_set_up("RACTO_EMBEDDING_MODELS=ollama/nomic-embed-text")
+        if again:
+            await asyncio.to_thread(library.forget_vectors)
+        done = await self._libraries.embed(library, call, EMBED_SECONDS)
+        assert done is not None
+        return EmbeddingReport.of(collection, library.embedder.name, done)
+
+    async def rag_watch(
+        self,
+        path: Annotated[str, Field(description="folder, within the allowed ones; empty lists what is followed")] = "",
+        collection: Collection = "default",
+        pattern: Annotated[str, Field(description="which files of the folder")] = "**/*",
+        stop: Annotated[bool, Field(description="follow it no more; what was read stays")] = False,
+    ) -> WatchList:
+        """Follow a folder: what is new, changed or gone in it is so in the collection a moment later, also after a restart."""
+        from .rag_results import WatchList
+
+        watches, loop = self._services.watches, asyncio.get_running_loop()
+        if path and stop:
+            await asyncio.to_thread(watches.end, path, collection)
+        elif path:
+            await asyncio.to_thread(watches.begin, path, collection, pattern, loop)
+        return WatchList.of(await asyncio.to_thread(watches.listed))
+
+    async def _known(self, collection: str) -> Library:
+        """The library of a collection that is there; folders that were followed before the server started are followed again."""
+        await asyncio.to_thread(self._services.watches.resume, asyncio.get_running_loop())
+        return await asyncio.to_thread(self._opened, collection)
+
+    def _opened(self, collection: str) -> Library:
+        from ..knowledge import catalogue
+
+        with self._services.database.reading() as connection:
+            if catalogue.collection_named(connection, collection) is None:
+                if not catalogue.collections(connection):
+                    raise UnknownNameError(
+                        "Nothing is indexed yet.", "Index a file, a folder or a text with page_ingest."
+                    )
+                catalogue.known_collection(connection, collection)
+        return self._libraries.get(collection)
+
+    async def _search(
+        self,
+        library: Library,
+        query: str,
+        top_k: int,
+        mode: Literal["hybrid", "words", "meaning"],
+        source: str,
+        kind: str,
+        after: str,
+        before: str,
+        metadata: dict[str, str],
+    ) -> Findings:
+        from ..knowledge.filters import Filters
+
+        if not query.strip():
+            raise InputError("The question is empty.", "Say what to look for.")
+        among = Filters(source=source, type=kind, after=after, before=before, metadata=metadata)
+        return await library.search(query, top_k, among=among, mode=mode)
+
+    def _notes(self, library: Library, found: Findings) -> list[str]:
+        failure = self._libraries.failures.get(library.collection)
+        return [*found.notes, *([f"Embedding stopped: {failure}"] if failure else [])]
+
+
+class _Asking:
+    """A kit that asks as the chat tool does, and remembers what that took."""
+
+    def __init__(self, ask: Callable[[ChatConfig], Awaitable[tuple[Answer, LLMResponse]]]) -> None:
+        self._ask = ask
+        self.answer: Answer | None = None
+
+    async def achat(self, config: ChatConfig) -> LLMResponse:
+        self.answer, response = await self._ask(config)
+        return response
+
+
+def toolset(services: Services) -> Toolset:
+    """The library over the services' database and models."""
+    rag = RagTools(services)
+    return Toolset(
+        "rag",
+        tools=(
+            Tool.of(rag.rag_search, read_only=True, timeout=60.0),
+            Tool.of(rag.rag_ask, open_world=True, timeout=PATIENCE),
+            Tool.of(rag.rag_watch, idempotent=True, timeout=60.0),
+            Tool.of(rag.rag_embed, idempotent=True, open_world=True, timeout=120.0),
+        ),
+    )
