@@ -198,9 +198,7 @@ class RactoTracer:
         try:
             from opentelemetry import metrics, trace
         except ModuleNotFoundError:
-            raise ConfigError(
-                "OpenTelemetry is not installed.", "Install it: pip install opentelemetry-api opentelemetry-sdk"
-            ) from None
+            raise ConfigError("OpenTelemetry is not installed.", "Install it: pip install 'racto[telemetry]'") from None
         self._tracer = trace.get_tracer("racto", tracer_provider=tracer_provider)
         meter = metrics.get_meter("racto", meter_provider=meter_provider)
 
@@ -278,7 +276,7 @@ class GatewayMetricsMiddleware:
             from prometheus_client import CollectorRegistry, Counter, Histogram
         except ModuleNotFoundError:
             raise ConfigError(
-                "The Prometheus client is not installed.", "Install it: pip install prometheus-client"
+                "The Prometheus client is not installed.", "Install it: pip install 'racto[prometheus]'"
             ) from None
         self.registry = registry or CollectorRegistry()
         call = ("operation", "provider", "model")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -18,6 +18,7 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from ..agents.offers import Toolset
+    from ..agents.telemetry import Recorder
     from ..tools.services import Models
     from .mcp import RactoMCPServer
 
@@ -45,23 +46,26 @@ _INSTRUCTIONS = {
 
 
 @contextmanager
-def services(settings: Settings) -> Generator[Services]:
-    """What tools stand on, until the block ends: closed, the database is one file again. Nothing is opened or made before a tool needs it."""
-    kept = _services(settings)
+def services(settings: Settings, *recorders: Recorder) -> Generator[Services]:
+    """What tools stand on, until the block ends: closed, the database is one file again. Nothing is opened or made before a tool needs it.
+
+    :param recorders: Who is told of calls to models, beside those of the settings.
+    """
+    kept = _services(settings, *recorders)
     try:
         yield kept
     finally:
         kept.database.close()
 
 
-def _services(settings: Settings) -> Services:
-    return Services(Database(settings.database), Roots(settings.roots), partial(_connect, settings))
+def _services(settings: Settings, *recorders: Recorder) -> Services:
+    return Services(Database(settings.database), Roots(settings.roots), partial(_connect, settings, recorders))
 
 
-def _connect(settings: Settings, database: Database) -> Models:
+def _connect(settings: Settings, recorders: Sequence[Recorder], database: Database) -> Models:
     from .models import connect  # nobody pays for models who asks none
 
-    return connect(settings, database)
+    return connect(settings, database, *recorders)
 
 
 def registry(settings: Settings, features: Iterable[Toolset]) -> ToolRegistry:

@@ -185,6 +185,7 @@ def build_app(
     allowed_origins: Sequence[str] = LOOPBACK_ORIGINS,
     token: str | None = None,
     max_request_bytes: int = MAX_REQUEST_BYTES,
+    metrics: Callable[[], str] | None = None,
 ) -> Starlette:
     """The ASGI application; it can be mounted into another one, with or without its lifespan.
 
@@ -192,6 +193,7 @@ def build_app(
     :param allowed_origins: Web origins whose pages may call; pages from elsewhere are refused with 403.
     :param token: Bearer token every request must bring, except for `/health`; `None` asks for none.
     :param max_request_bytes: A longer request body is refused with 413.
+    :param metrics: Makes what `/metrics` answers, in Prometheus' text format; `None` has no such path.
     """
     sessions = Sessions(server, max_request_bytes)
     sse = SseSessions(server, max_request_bytes)
@@ -201,6 +203,10 @@ def build_app(
 
     async def health(request: Request) -> JSONResponse:
         return JSONResponse({"status": "ok", "name": server.name, "version": server.version})
+
+    async def counters(scope: Scope, receive: Receive, send: Send) -> None:
+        assert metrics is not None
+        await Response(metrics(), media_type="text/plain; version=0.0.4")(scope, receive, send)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
@@ -213,6 +219,7 @@ def build_app(
             Route("/sse", guarded(sse), methods=["GET"]),
             Mount("/messages/", guarded(sse.post)),
             Route("/health", health),
+            *([Route("/metrics", guarded(counters), methods=["GET"])] if metrics else []),
         ],
         middleware=[
             Middleware(AddressGuard, hosts=tuple(allowed_hosts), origins=tuple(allowed_origins)),
@@ -238,6 +245,7 @@ def serve_http(
     allowed_hosts: Sequence[str] = (),
     allowed_origins: Sequence[str] = (),
     max_request_bytes: int = MAX_REQUEST_BYTES,
+    metrics: Callable[[], str] | None = None,
 ) -> None:
     """Serve over HTTP until SIGINT or SIGTERM; returns when every connection is closed.
 
@@ -247,6 +255,7 @@ def serve_http(
     :param allowed_hosts: Host headers to accept besides those of the address and of loopback.
     :param allowed_origins: Web origins to accept besides those of loopback.
     :param max_request_bytes: The longest request body.
+    :param metrics: Makes what `/metrics` answers; `None` has no such path.
     :raises ConfigError: others could reach the address and there is no token, or the address cannot be listened on.
     """
     import uvicorn
@@ -259,6 +268,7 @@ def serve_http(
             allowed_origins=(*LOOPBACK_ORIGINS, *allowed_origins),
             token=token,
             max_request_bytes=max_request_bytes,
+            metrics=metrics,
         )
     )
 

@@ -51,6 +51,8 @@ class HttpOptions(TypedDict, total=False):
     """Web origins whose pages may call; those of this machine when left out."""
     max_request_bytes: int
     """A longer request is refused."""
+    metrics: Callable[[], str] | None
+    """Makes what `/metrics` answers, in Prometheus' text format; without it there is no such path."""
 
 
 class MCPServerConfig(BaseModel):

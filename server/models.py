@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..agents.budget import Budget
@@ -14,12 +14,15 @@ from ..agents.remote_registry import RemoteRegistryConfig, cached
 from ..agents.routing import CostAwareRouter, Endpoint, RoutingConfig, RoutingTier, TaskRouter
 from ..agents.truncation import TokenTruncator
 from ..knowledge.errors import ConfigError, unknown_name
+from ..knowledge.vocabulary import EmbeddingConfig
 from ..tools.services import Models
 from .secrets import KNOWN, secret
+from .settings import masked
 
 if TYPE_CHECKING:
     from ..agents.caches import ExactMatchCache
-    from ..agents.telemetry import Telemetry
+    from ..agents.semantic_cache import EmbedFn, SemanticCache
+    from ..agents.telemetry import Recorder, Telemetry
     from ..knowledge.database import Database
     from .settings import Settings
 
@@ -33,9 +36,10 @@ ALWAYS = ("openai", "anthropic", "google", "ollama", "huggingface", "voyage", *H
 """Providers a call may name though no setting does; without its key one says which key it wants."""
 
 
-def connect(settings: Settings, database: Database) -> Models:
+def connect(settings: Settings, database: Database, *recorders: Recorder) -> Models:
     """The way to the models of these settings. Nobody is called yet, and no SDK imported.
 
+    :param recorders: Who is told of every call, beside those of the settings.
     :raises ConfigError: a model has no known provider, or another setting cannot be.
     """
     providers: dict[str, Provider] = {}
@@ -53,12 +57,13 @@ def connect(settings: Settings, database: Database) -> Models:
         providers=tuple(providers.values()),
         truncator=TokenTruncator(models=registry),
         exact_cache=_cache(settings, database),
+        semantic_cache=_semantic_cache(settings, lambda text: _vector(gateway, text)),
         budget=budget,
         models=registry,
-        telemetry=_telemetry(settings),
+        telemetry=_telemetry(settings, recorders),
         router=CostAwareRouter(tiers) if tiers else None,
         tasks=TaskRouter.from_file(settings.task_config) if settings.task_config else None,
-        routing=RoutingConfig(by=settings.route_by),
+        routing=_routing(settings),
     )
     return Models(gateway, budget, registry)
 
@@ -70,7 +75,7 @@ def _endpoints(setting: str, settings: Settings, providers: dict[str, Provider])
         provider, _, model = name.partition("/")
         if not model or provider not in NAMES:
             hint = unknown_name("provider", provider, NAMES).hint if model else "Write it as openai/gpt-4o."
-            raise ConfigError(f"{name!r} in the setting {setting} names no provider and model.", hint)
+            raise ConfigError(f"{masked(name)!r} in the setting {setting} names no provider and model.", hint)
         endpoints.append(Endpoint(_provider(provider, settings, providers), model))
     return endpoints
 
@@ -115,12 +120,40 @@ def _cache(settings: Settings, database: Database) -> ExactMatchCache | None:
     )
 
 
-def _telemetry(settings: Settings) -> Telemetry | None:
-    if not settings.telemetry:
+def _semantic_cache(settings: Settings, embed: EmbedFn) -> SemanticCache | None:
+    if not settings.semantic_cache:
+        return None
+    if not settings.embedding_models:
+        raise ConfigError(
+            "The setting semantic_cache needs a model that embeds, and there is none.",
+            "Set embedding_models (RACTO_EMBEDDING_MODELS=ollama/nomic-embed-text), or semantic_cache to 0.",
+        )
+    from ..agents.semantic_cache import SemanticCache
+
+    return SemanticCache(embed, settings.semantic_cache, 10_000, settings.cache_seconds or None)
+
+
+async def _vector(gateway: ModelGateway, text: str) -> Sequence[float]:
+    """The vector of a question, paid for like any other call."""
+    response = await gateway.embed(EmbeddingConfig(texts=[text]), component="semantic_cache")
+    return response.vectors[0].embedding
+
+
+def _routing(settings: Settings) -> RoutingConfig:
+    for setting in ("prefer_chat", "prefer_embed"):
+        if (name := getattr(settings, setting)) is not None and name not in NAMES:
+            raise ConfigError(
+                f"The setting {setting} cannot be {masked(name)!r}.", unknown_name("provider", name, NAMES).hint
+            )
+    return RoutingConfig(by=settings.route_by, chat=settings.prefer_chat, embed=settings.prefer_embed)
+
+
+def _telemetry(settings: Settings, recorders: Sequence[Recorder]) -> Telemetry | None:
+    if not settings.telemetry and not recorders:
         return None
     from ..agents.telemetry import RactoTracer, Telemetry
 
-    return Telemetry(RactoTracer())
+    return Telemetry(*([RactoTracer()] if settings.telemetry else []), *recorders)
 
 
 def remote_registry(settings: Settings) -> RemoteRegistryConfig | None:

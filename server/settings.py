@@ -6,12 +6,14 @@ Later wins: default < config file (TOML) < environment (`RACTO_PORT`) < command-
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -19,6 +21,8 @@ from ..knowledge.errors import ConfigError, unknown_name
 from ..tools import TOOLSETS
 
 PREFIX = "RACTO_"
+_UNSHOWN = frozenset({"token", "base_urls", "registry_url"})
+"""Settings whose refused values no message repeats: they may hold a key."""
 CONFIG_VARIABLE = "RACTO_CONFIG"
 """Environment variable that names the config file; not a setting itself."""
 
@@ -81,6 +85,33 @@ def _pairs(value: object) -> object:
     return {name.strip(): text.strip() for name, _, text in pairs}
 
 
+_SECRET_PARAMETER = re.compile(r"key|token|secret|passw|pwd|auth|credential|sig(?:nature)?$", re.IGNORECASE)
+
+
+def _keyless(url: str) -> str:
+    """An address without a key in it: settings are shown, logged and copied into configuration files."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("an address begins with http:// or https://")
+    pairs = [*parse_qsl(parts.query, keep_blank_values=True), *parse_qsl(parts.fragment, keep_blank_values=True)]
+    if "@" in parts.netloc or any(_SECRET_PARAMETER.search(name) for name, _ in pairs):
+        raise ValueError("an address holds no key or password; keep a key with `racto keys set NAME`")
+    return url
+
+
+def _provider_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z_]+", name):
+        raise ValueError("write it as provider=address")
+    return name
+
+
+def masked(text: str) -> str:
+    """A text that may hold an address, without what only its owner should see of it: user, password and query."""
+    text = re.sub(r"(?<=://).*@", "***@", text, flags=re.DOTALL)
+    return re.sub(r"(://[^?#]*[?#]).*", r"\1***", text, flags=re.DOTALL)
+
+
+Address = Annotated[str, AfterValidator(_keyless)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Names = Annotated[tuple[str, ...], _split(",")]
 Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000)]
@@ -89,7 +120,7 @@ Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000)]
 class Settings(BaseModel):
     """What can be set. A field `port` is `port` in the config file and `RACTO_PORT` in the environment."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     database: AbsolutePath = Field(
         default_factory=default_database,
@@ -110,12 +141,14 @@ class Settings(BaseModel):
     embedding_models: Names = Field(
         default=(), description="Models that embed, as provider/model: ollama/nomic-embed-text."
     )
-    base_urls: Annotated[dict[str, str], BeforeValidator(_pairs)] = Field(
-        default={}, description="Where a provider is when not at its usual address: ollama=http://box:11434."
+    base_urls: Annotated[dict[Annotated[str, AfterValidator(_provider_name)], Address], BeforeValidator(_pairs)] = (
+        Field(default={}, description="Where a provider is when not at its usual address: ollama=http://box:11434.")
     )
     route_by: Literal["chain", "price", "latency"] = Field(
         default="chain", description="Which of the models is asked first: the first named, the cheapest or the fastest."
     )
+    prefer_chat: str | None = Field(default=None, description="Provider that is asked first for an answer: ollama.")
+    prefer_embed: str | None = Field(default=None, description="Provider that is asked first for embeddings: ollama.")
     tiers: Annotated[dict[str, float], BeforeValidator(_pairs)] = Field(
         default={},
         description="Model → the hardest question it gets, 0 to 100, for models named provider/auto: gpt-4o-mini=40,gpt-4o=100.",
@@ -135,12 +168,21 @@ class Settings(BaseModel):
     cache_seconds: float = Field(
         default=0, ge=0, description="How long an answer is kept for the same question; 0 keeps none."
     )
-    registry_url: str | None = Field(
+    semantic_cache: float = Field(
+        default=0,
+        ge=0,
+        le=1,
+        description="How alike, 0 to 1, a question must be to an earlier one to get its answer; 0 asks anew. Needs embedding_models; 0.95 is careful.",
+    )
+    registry_url: Address | None = Field(
         default=None,
         description="A list of models to fetch with `racto models --update`; nothing is fetched by itself.",
     )
     telemetry: bool = Field(
         default=False, description="Tell the program's OpenTelemetry of every model call, without any words."
+    )
+    prometheus: bool = Field(
+        default=False, description="Offer counters of model calls at /metrics, when served over HTTP."
     )
     transport: Literal["stdio", "sse", "http"] = Field(
         default="stdio", description="How clients connect: stdio, or one HTTP port with /mcp and /sse."
@@ -203,7 +245,8 @@ def load(flags: Mapping[str, Any] | None = None) -> Loaded:
     try:
         return Loaded(Settings.model_validate(values), sources, tuple(warnings))
     except ValidationError as error:
-        raise _explained(error, sources) from None
+        refusal = _explained(error, sources)
+    raise refusal  # out here it does not carry the validation error along, which repeats what was given
 
 
 def config_file() -> Path:
@@ -251,7 +294,7 @@ def _anchored(value: Any, folder: Path) -> Any:
 def _explained(error: ValidationError, sources: Mapping[str, str]) -> ConfigError:
     first = error.errors(include_url=False, include_context=False)[0]
     name = str(first["loc"][0])
-    given = "" if name == "token" else f" {first['input']!r}"
+    given = "" if name in _UNSHOWN else f" {masked(repr(first['input']))}"
     reason = first["msg"].removeprefix("Value error, ").rstrip(".")
     return ConfigError(
         f"The setting {name} from {sources[name]} cannot be{given}: {reason}.",

@@ -112,13 +112,15 @@ class Embedded:
     similarities: list[list[float]]
     usage: dict[str, int]
     cost: Decimal | None
+    warnings: list[str]
 
     def render(self) -> str:
         """How near the texts are to each other; the vectors are in the structured result."""
         lines = [f"{len(self.vectors)} vectors of {self.dimensions} numbers by {self.model}, {dollars(self.cost)}."]
         if len(self.vectors) > 1:
-            lines += ["Cosine of each with each:"]
-            lines += [" ".join(f"{value:6.3f}" for value in row) for row in self.similarities]
+            rows = [" ".join(f"{value:6.3f}" for value in row) for row in self.similarities]
+            lines += ["Cosine of each with each:", *rows]
+        lines += [f"Note: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 
 
@@ -238,14 +240,8 @@ class ChatTools:
         config = EmbeddingConfig(texts=texts, model=model or None, dimensions=dimensions or None)
         response = await models.gateway.embed(config, user=call.caller.name, component=component)
         vectors = [each.embedding for each in response.vectors]
-        return Embedded(
-            f"{response.provider}/{response.model}",
-            len(vectors[0]),
-            vectors,
-            _cosines(vectors),
-            response.usage,
-            response.cost,
-        )
+        taken = (response.usage, response.cost, response.warnings)
+        return Embedded(f"{response.provider}/{response.model}", len(vectors[0]), vectors, _cosines(vectors), *taken)
 
     def _prompt(self, name: str, variables: Mapping[str, str], fields: Mapping[str, Any]) -> RactoPrompt | None:
         """The system prompt: the stored one with its variables filled in, fields that were given instead of its own."""

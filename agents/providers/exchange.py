@@ -79,7 +79,8 @@ class Exchange:
         """
         if key := self.key:
             return key
-        hint = f"Set {self._key_variables[0]}, or pass api_key."
+        name = self._key_variables[0]
+        hint = f"Run `racto keys set {name}`, set the environment variable {name}, or pass api_key."
         raise RactoGatewayAuthError(f"There is no API key for {self.provider}.", hint, provider=self.provider)
 
     def guarded(self, model: str = "") -> AbstractContextManager[None]:

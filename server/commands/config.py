@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from ..console import out, out_json, styled
-from ..settings import Loaded, config_file
+from ..settings import Loaded, config_file, masked
 from . import flags
 
 EXAMPLES = """\
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the settings; a secret shows only that it is set."""
     loaded = flags.loaded(arguments)
-    values = loaded.settings.model_dump(mode="json")
+    values = {name: _clean(value) for name, value in loaded.settings.model_dump(mode="json").items()}
     if arguments.json:
         out_json({name: {"value": value, "source": loaded.sources[name]} for name, value in values.items()})
         return 0
@@ -39,6 +40,12 @@ def _table(loaded: Loaded, values: dict[str, str]) -> None:
         )
     file = config_file()
     out(f"\nconfig file: {file}{'' if file.exists() else ' (there is none)'}")
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return masked(value)
+    return [_clean(each) for each in value] if isinstance(value, list) else value
 
 
 def _shown(value: object) -> str:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from ..console import err
 from ..descriptors import take_stdio
 from ..start import importing
 from . import flags
+
+if TYPE_CHECKING:
+    from ...agents.telemetry import GatewayMetricsMiddleware
+    from ..settings import Settings
 
 EXAMPLES = """\
   racto serve                                      over stdio, as hosts start it
@@ -34,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
         take_stdio()  # before anything is imported that might print
     with importing():
         from ..app import build, services
-    with services(settings) as kept:
+    metrics = _metrics(settings)
+    with services(settings, *([metrics] if metrics else [])) as kept:
         with importing():
             server = build(settings, kept)
         if stdio:
@@ -48,5 +54,17 @@ def run(arguments: argparse.Namespace) -> int:
                 allowed_hosts=settings.allowed_hosts,
                 allowed_origins=settings.allowed_origins,
                 max_request_bytes=settings.max_request_bytes,
+                metrics=metrics.exposition if metrics else None,
             )
     return 0
+
+
+def _metrics(settings: Settings) -> GatewayMetricsMiddleware | None:
+    if not settings.prometheus:
+        return None
+    if settings.transport == "stdio":
+        err("The setting prometheus needs HTTP: nobody can fetch /metrics from a server on standard input and output.")
+        return None
+    from ...agents.telemetry import GatewayMetricsMiddleware
+
+    return GatewayMetricsMiddleware()
