@@ -99,6 +99,8 @@ def _unicode_form(data: bytes) -> str | None:
 
 def _legacy_encoding(sample: bytes) -> str:
     """The older encoding whose reading of the sample looks most like a language."""
+    if _is_kanji(sample):
+        return "cp932"
     for encoding, typical, share in _LEGACY:
         try:
             text = codecs.getincrementaldecoder(encoding)().decode(sample)
@@ -107,7 +109,7 @@ def _legacy_encoding(sample: bytes) -> str:
         foreign = sum(not char.isascii() for char in text)
         if sum(map(len, typical.findall(text))) > share * foreign:
             return encoding
-    return "cp932" if _is_kanji(sample) else "cp1252"
+    return "cp1252"
 
 
 def _is_kanji(sample: bytes) -> bool:

@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"[-+(]?[\s$€£¥]*[-+]?\d[\d.,:/\s-]*[%)]?(?:[eE][-+]?\d
 
 def write_rows(rows: Iterable[Sequence[str]], builder: DocumentBuilder) -> None:
     """Append a table; empty rows and the empty cells at the end of a row are left out."""
-    lines = (line for row in rows if (line := [" ".join(cell.split()) for cell in row]) and any(line))
+    lines = (line for row in rows if (line := _tidy(row)))
     first = list(islice(lines, _HEADER_WITHIN))
     place = _header(first)
     if place:
@@ -59,5 +59,13 @@ def _blocks(lines: Iterable[str], size: int) -> Iterator[str]:
         yield "\n".join(block)
 
 
+def _tidy(row: Sequence[str]) -> list[str]:
+    """The cells, each on one line, up to the last that holds anything."""
+    cells = [" ".join(cell.split()) for cell in row]
+    while cells and not cells[-1]:
+        cells.pop()
+    return cells
+
+
 def _joined(row: Sequence[str]) -> str:
-    return " | ".join(row).rstrip(" |")
+    return " | ".join(row)

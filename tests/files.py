@@ -13,6 +13,7 @@ _RELATIONS = (
     '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" '
     'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="word/document.xml"/></Relationships>'
 )
+_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _STYLES = "".join(
     f'<w:style w:type="paragraph" w:styleId="H{level}"><w:name w:val="heading {level}"/></w:style>'
     for level in range(1, 4)
@@ -100,11 +101,129 @@ def docx_bytes(body: str, *, styles: str = _STYLES, prolog: str = "", more: Sequ
         ("word/styles.xml", f'<w:styles xmlns:w="{WORD}">{styles}</w:styles>'),
         *more,
     ]
+    return zip_bytes(parts)
+
+
+def zip_bytes(parts: Sequence[tuple[str, str | bytes]]) -> bytes:
+    """A ZIP file of parts, as name and content."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts:
             archive.writestr(name, content)
     return buffer.getvalue()
+
+
+def pptx_bytes(
+    slides: Sequence[str], *, notes: str = "", prolog: str = "", more: Sequence[tuple[str, str]] = ()
+) -> bytes:
+    """A presentation, its slides stored in the opposite order to the one they are shown in.
+
+    :param slides: The shapes of each slide, as XML (see `shape`).
+    :param notes: The shapes of the notes of the first slide.
+    :param prolog: What stands before the root element of each slide.
+    :param more: Further parts, as name and content; the first slide leads to `ppt/charts/chart1.xml` as `rId9`.
+    """
+    count = len(slides)
+    listed = "".join(f'<p:sldId id="{256 + number}" r:id="rId{number}"/>' for number in range(1, count + 1))
+    targets = "".join(
+        f'<Relationship Id="rId{number}" Type="{_OFFICE}/slide" Target="slides/slide{count - number}.xml"/>'
+        for number in range(1, count + 1)
+    )
+    first = (
+        f'<Relationship Id="rId8" Type="{_OFFICE}/notesSlide" Target="../notesSlides/notesSlide1.xml"/>' * bool(notes)
+        + f'<Relationship Id="rId9" Type="{_OFFICE}/chart" Target="../charts/chart1.xml"/>'
+    )
+    names = f'xmlns:p="p" xmlns:a="a" xmlns:c="c" xmlns:mc="mc" xmlns:r="{_OFFICE}"'
+    parts = [
+        ("_rels/.rels", _RELATIONS.replace("word/document.xml", "ppt/presentation.xml")),
+        ("ppt/presentation.xml", f"<p:presentation {names}><p:sldIdLst>{listed}</p:sldIdLst></p:presentation>"),
+        ("ppt/_rels/presentation.xml.rels", f"<Relationships>{targets}</Relationships>"),
+        (f"ppt/slides/_rels/slide{count - 1}.xml.rels", f"<Relationships>{first}</Relationships>"),
+        *(
+            (f"ppt/slides/slide{count - 1 - place}.xml", f"{prolog}<p:sld {names}>{slide}</p:sld>")
+            for place, slide in enumerate(slides)
+        ),
+        *([("ppt/notesSlides/notesSlide1.xml", f"<p:notes {names}>{notes}</p:notes>")] if notes else []),
+        *more,
+    ]
+    return zip_bytes(parts)
+
+
+def shape(text: str, kind: str = "", tag: str = "sp") -> str:
+    """One shape of a slide, a paragraph for each line.
+
+    :param kind: The type of its placeholder, such as `title`; empty for a text box.
+    """
+    placeholder = f'<p:nvPr><p:ph type="{kind}"/></p:nvPr>' if kind else ""
+    body = "".join(f"<a:p><a:r><a:t>{line}</a:t></a:r></a:p>" for line in text.split("\n"))
+    return f"<p:{tag}>{placeholder}<p:txBody>{body}</p:txBody></p:{tag}>"
+
+
+def xlsx_bytes(sheets: Sequence[tuple[str, str]], *, prolog: str = "", more: Sequence[tuple[str, str]] = ()) -> bytes:
+    """A workbook.
+
+    :param sheets: Name and rows (XML inside `sheetData`) of each; a name that begins with `!` is of a hidden sheet.
+    """
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    listed = "".join(
+        f'<sheet name="{name.lstrip("!")}" sheetId="{number}" r:id="rId{number}" {"state=" + chr(34) + "hidden" + chr(34) if name.startswith("!") else ""}/>'
+        for number, (name, _) in enumerate(sheets, 1)
+    )
+    targets = "".join(
+        f'<Relationship Id="rId{number}" Type="{_OFFICE}/worksheet" Target="worksheets/sheet{number}.xml"/>'
+        for number in range(1, len(sheets) + 1)
+    )
+    package = "http://schemas.openxmlformats.org/package/2006/relationships"
+    styles = f'<Relationship Id="rId99" Type="{_OFFICE}/styles" Target="styles.xml"/>'
+    return zip_bytes(
+        [
+            ("[Content_Types].xml", '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>'),
+            ("_rels/.rels", _RELATIONS.replace("word/document.xml", "xl/workbook.xml")),
+            ("xl/workbook.xml", f'<workbook xmlns="{main}" xmlns:r="{_OFFICE}"><sheets>{listed}</sheets></workbook>'),
+            ("xl/_rels/workbook.xml.rels", f'<Relationships xmlns="{package}">{targets}{styles}</Relationships>'),
+            (
+                "xl/styles.xml",
+                f'<styleSheet xmlns="{main}"><cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>',
+            ),
+            *(
+                (
+                    f"xl/worksheets/sheet{number}.xml",
+                    f'{prolog}<worksheet xmlns="{main}"><sheetData>{rows}</sheetData></worksheet>',
+                )
+                for number, (_, rows) in enumerate(sheets, 1)
+            ),
+            *more,
+        ]
+    )
+
+
+def epub_bytes(chapters: Sequence[tuple[str, str]], *, prolog: str = "", more: Sequence[tuple[str, str]] = ()) -> bytes:
+    """A book.
+
+    :param chapters: File name and XHTML of each, in reading order.
+    :param prolog: What stands before the root element of its package document.
+    """
+    items = "".join(
+        f'<item id="c{place}" href="{name}" media-type="application/xhtml+xml"/>'
+        for place, (name, _) in enumerate(chapters)
+    )
+    about = "<dc:title>The &amp; book</dc:title><dc:creator>A. B.</dc:creator>"
+    spine = "".join(f'<itemref idref="c{place}"/>' for place in range(len(chapters)))
+    return zip_bytes(
+        [
+            ("mimetype", "application/epub+zip"),
+            (
+                "META-INF/container.xml",
+                '<container><rootfiles><rootfile full-path="OEBPS/book.opf"/></rootfiles></container>',
+            ),
+            (
+                "OEBPS/book.opf",
+                f'{prolog}<package xmlns:dc="dc"><metadata>{about}</metadata><manifest>{items}</manifest><spine>{spine}</spine></package>',
+            ),
+            *((f"OEBPS/{name}", text) for name, text in chapters),
+            *more,
+        ]
+    )
 
 
 def paragraph(text: str, style: str = "") -> str:

@@ -30,7 +30,8 @@ class CsvReader(BaseReader):
     def read(self, path: Path) -> Document:
         """A line for each row; the delimiter is told from the first rows."""
         text, notes = read_text(path)
-        delimiter = _delimiter(text, "\t" if path.suffix.lower() == ".tsv" else ",")
+        tabs = path.suffix.lower() == ".tsv" and "\t" in text
+        delimiter = "\t" if tabs else _delimiter(text)
         builder = DocumentBuilder()
         csv.field_size_limit(_LONGEST_CELL)
         try:
@@ -51,19 +52,18 @@ def _lines(text: str) -> Iterable[str]:
         start = end
 
 
-def _delimiter(text: str, usual: str) -> str:
-    """The mark that cuts most of the first rows into the same number of cells, more than one; the usual one where none does."""
+def _delimiter(text: str) -> str:
+    """The mark that cuts most of the first rows into the same number of cells, more than one; the comma where none does."""
     sample = list(_lines(text[:_SNIFFED_CHARACTERS]))
     if len(sample) > 1 and len(text) > _SNIFFED_CHARACTERS:
         sample.pop()  # it may be cut
 
-    def evenness(delimiter: str) -> tuple[float, bool, int]:
+    def evenness(delimiter: str) -> tuple[float, int]:
         try:
             widths = Counter(len(row) for row in islice(csv.reader(sample, delimiter=delimiter), _SNIFFED_ROWS) if row)
         except csv.Error:
-            return 0.0, False, 0
+            return 0.0, 0
         width, rows = max(widths.items(), key=lambda each: (each[1], each[0]), default=(0, 0))
-        return (rows / widths.total() if width > 1 else 0.0), delimiter == usual, width
+        return (rows / widths.total(), width) if width > 1 else (0.0, 0)
 
-    best = max(_DELIMITERS, key=evenness)
-    return best if evenness(best)[0] > 0 else usual
+    return max(_DELIMITERS, key=evenness)  # the first of them, where all are the same
