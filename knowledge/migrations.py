@@ -309,7 +309,7 @@ def vectors(db: sqlite_utils.Database) -> None:
             chunk_index INTEGER NOT NULL,
             metadata TEXT NOT NULL,
             place TEXT NOT NULL,
-            content TEXT NOT NULL
+            content BLOB NOT NULL -- as UTF-8, in which a text may hold half a character
         )"""
     )
     db.execute("CREATE UNIQUE INDEX stored_chunks_named ON stored_chunks (space_id, chunk_id)")
@@ -324,6 +324,28 @@ def watched_folders(db: sqlite_utils.Database) -> None:
     )
 
 
+def former_documents(db: sqlite_utils.Database) -> None:
+    """Documents as they were before they were replaced or removed."""
+    # By the name of the collection, which may be gone. `change` is when, in nanoseconds since 1970; knowledge/history.py.
+    db.execute(
+        """CREATE TABLE former_documents (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            collection TEXT NOT NULL,
+            source TEXT NOT NULL,
+            doc_id TEXT NOT NULL,
+            version INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            change INTEGER NOT NULL,
+            page_count INTEGER NOT NULL,
+            char_count INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            data BLOB NOT NULL
+        )"""
+    )
+    db.execute("CREATE UNIQUE INDEX former_documents_of ON former_documents (collection, source, version)")
+    db.execute("CREATE INDEX former_documents_age ON former_documents (change, bytes)")
+
+
 MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (
     documents_and_pages,
     prompts,
@@ -332,6 +354,7 @@ MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (
     chunks,
     vectors,
     watched_folders,
+    former_documents,
 )
 
 

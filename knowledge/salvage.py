@@ -15,7 +15,7 @@ from .indexing import reindex
 
 TABLES = (
     "collections", "documents", "pages", "prompt_versions", "template_versions", "contexts", "context_messages", "context_files",
-    "usage", "budget_limits",
+    "usage", "budget_limits", "former_documents",
 )  # fmt: skip
 """What cannot be made again from something else."""
 
