@@ -10,14 +10,15 @@ from .errors import InputError
 
 Span = tuple[int, int]
 
+_SENTENCES = (". ", ".\n", '." ', ".” ", ".) ", "! ", "!\n", "? ", "?\n", "?” ", "。", "！", "？", "।", "؟ ", "۔ ", "…")
 LEVELS: Sequence[Sequence[str]] = (
     ("\n\n", "\r\n\r\n"),
+    _SENTENCES,
     ("\n",),
-    (". ", "! ", "? ", "。", "！", "？", "।", "؟ ", "۔ ", "…"),
     ("; ", ", ", "；", "，", "、", "؛ ", "، "),
     (" ", "\t", "\u3000"),
 )
-"""Marks of paragraphs, lines, sentences, clauses and words; a cut falls after a mark."""
+"""Marks of paragraphs, sentences, lines, clauses and words; a cut falls after a mark. Sentences before lines: many lines end for want of room."""
 
 _NOT_SPACE = re.compile(r"\S")
 _SPACE = re.compile(r"\s+")
@@ -54,7 +55,9 @@ def cut(
     :param overlap: The most characters two neighbouring pieces share; what is shared begins with a sentence, or else with a word.
     :param levels: Marks, from the best kind of place to the worst; where there is none of them, after any whole letter.
     """
-    kinds = [kind for marks in levels if (kind := [_mark(mark) for mark in marks if mark.isascii() or not text.isascii()])]
+    kinds = [
+        kind for marks in levels if (kind := [_mark(mark) for mark in marks if mark.isascii() or not text.isascii()])
+    ]
     least = max(size // 2, overlap + 1)
     last = start
     while found := _NOT_SPACE.search(text, start, stop):

@@ -30,6 +30,7 @@ CHUNK_SIZE = 800
 CHUNK_OVERLAP = 100
 """What the library cuts by, in characters; `benchmarks/chunking.py` measures it beside others."""
 
+
 class BaseChunker(ABC):
     """Cuts a document into chunks. What cuts by offsets only, as every built-in one does, derives from `SpanChunker`."""
 

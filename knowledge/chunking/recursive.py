@@ -1,4 +1,4 @@
-"""Cutting at the best place there is: between paragraphs, else lines, sentences, clauses, words, and letters at last."""
+"""Cutting at the best place there is: between paragraphs, else sentences, lines, clauses, words, and letters at last."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class RecursiveChunker(SpanChunker):
 
     :param chunk_size: The most characters of a chunk.
     :param overlap: The most characters neighbouring chunks share; what is shared begins with a sentence, or else with a word.
-    :param separators: What to cut at, from the best to the worst, instead of the ends of paragraphs, lines, sentences, clauses and words. A
+    :param separators: What to cut at, from the best to the worst, instead of the ends of paragraphs, sentences, lines, clauses and words. A
         cut falls after a separator, or after the white space one begins with: `"\\n## "` begins a chunk with its heading.
     :raises InputError: the sizes contradict each other.
     """
