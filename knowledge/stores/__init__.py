@@ -1,6 +1,7 @@
 """Where vectors are kept and compared. One file a store; the table below says which.
 
 Every store compares by cosine unless it is told otherwise, takes the same filters (`filtering.py`), and replaces a chunk that is added again.
+What it finds comes back as it was added but for the embedding, which stays in the store: a result's is `None`.
 """
 
 from __future__ import annotations
@@ -34,14 +35,15 @@ class BaseVectorStore(ABC):
     def add(self, chunks: Sequence[Chunk]) -> None:
         """Keep chunks; one whose id is there already is replaced.
 
-        :raises InputError: a chunk has no embedding, or one of another length than those that are there; also a `ValueError`. Nothing was added.
+        :raises InputError: a chunk has no embedding, one of another length than those that are there, one of zeros, or one with NaN or
+            infinity; also a `ValueError`. Nothing was added.
         """
 
     @abstractmethod
     def search(
         self, embedding: Sequence[float], top_k: int = 5, filters: Mapping[str, Any] | None = None
     ) -> list[RetrievalResult]:
-        """The most similar chunks, best first.
+        """The most similar chunks, best first; fewer than `top_k` when there are fewer, none for a `top_k` below 1.
 
         :param filters: What the metadata must be like; see `filtering.py`.
         :raises InputError: the vector has another length than those that are there, or the filter is none.
@@ -53,13 +55,13 @@ class BaseVectorStore(ABC):
 
     @abstractmethod
     def clear(self) -> None:
-        """Remove every chunk."""
+        """Remove every chunk; embeddings of another length may follow."""
 
     @abstractmethod
     def count(self) -> int:
         """How many chunks there are."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - a store that holds nothing open has nothing to do
         """Let go of files and lines; what was added stays."""
 
 
