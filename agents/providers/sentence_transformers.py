@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...knowledge.errors import ModelNotAvailableError, UnsupportedParameterError
 from ...knowledge.vocabulary import EmbeddingConfig, EmbeddingResponse, EmbeddingVector
-from ..local_models import Device, ModelManager, OnnxModel, find_model, json_of, onnx_file, size_of
+from ..local_models import Device, ModelManager, ModelStatus, OnnxModel, find_model, json_of, onnx_file, size_of
 from .answers import usage
 from .embeddings import EmbedsOnly
 
@@ -70,7 +70,7 @@ class SentenceTransformersProvider(EmbedsOnly):
             folder = await asyncio.to_thread(find_model, model, self._folders)
             file = onnx_file(folder) if _runs_in_onnx(folder) else None
             encode = await self.manager.get(
-                f"{PROVIDER}/{folder}", size_of(folder, file), lambda: _loaded(folder, file, self._device)
+                _key(folder), size_of(folder, file), lambda: _loaded(folder, file, self._device)
             )
         except ModelNotAvailableError as error:
             error.provider, error.model = PROVIDER, model
@@ -87,6 +87,13 @@ class SentenceTransformersProvider(EmbedsOnly):
             raw={"engine": "onnxruntime" if file else "sentence-transformers", "file": str(file or folder)},
         )
 
+    def status(self, model: str) -> ModelStatus:
+        """Whether a model is loaded, or being loaded; who asks does not wait for that.
+
+        :raises ModelNotAvailableError: the model is not on this machine.
+        """
+        return self.manager.model_status(_key(find_model(model, self._folders)))
+
     async def models(self) -> list[dict[str, Any]]:
         """The models in `folders`, and whether each has an ONNX file and is loaded."""
         loaded = set(self.manager.list_models())
@@ -94,7 +101,7 @@ class SentenceTransformersProvider(EmbedsOnly):
         def found() -> list[dict[str, Any]]:
             places = [file.parent for folder in self._folders for file in sorted(folder.glob("*/modules.json"))]
             return [
-                {"id": place.name, "onnx": onnx_file(place) is not None, "loaded": f"{PROVIDER}/{place}" in loaded}
+                {"id": place.name, "onnx": onnx_file(place) is not None, "loaded": _key(place) in loaded}
                 for place in places
             ]
 
@@ -102,6 +109,11 @@ class SentenceTransformersProvider(EmbedsOnly):
 
     async def aclose(self) -> None:
         """Nothing is open: models go with this object."""
+
+
+def _key(folder: Path) -> str:
+    """What the manager knows a model by."""
+    return f"{PROVIDER}/{folder}"
 
 
 def _loaded(folder: Path, file: Path | None, device: Device) -> Encode:
