@@ -105,11 +105,11 @@ def docx_bytes(body: str, *, styles: str = _STYLES, prolog: str = "", more: Sequ
 
 
 def zip_bytes(parts: Sequence[tuple[str, str | bytes]]) -> bytes:
-    """A ZIP file of parts, as name and content."""
+    """A ZIP file of parts, as name and content; of two with one name the later. The same bytes every time."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in parts:
-            archive.writestr(name, content)
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in dict(parts).items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
