@@ -1,7 +1,8 @@
 """Former versions of documents: what was replaced or removed is put by for a while, in the transaction that replaces or removes it.
 
 A version is the document with its pages and chunks, compressed. The last five of a document are kept, for thirty days, and of all together
-no more than 256 MiB. A change that takes away more than 64 million characters at once is not put by: it stays fast and the file small.
+no more than 256 MiB. A change that takes away more than 32 million characters at once, some 16,000 pages, is not put by: it would take more
+than two seconds.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .catalogue import Collection, KeptDocument, documents
 VERSIONS = 5
 DAYS = 30
 MOST_BYTES = 256 << 20
-MOST_CHARACTERS = 64_000_000
+MOST_CHARACTERS = 32_000_000
 
 Reason = Literal["replaced", "removed"]
 
