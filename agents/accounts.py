@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from ..knowledge.errors import RactoError
+from ..knowledge.errors import RactoError, StorageError
 from ..knowledge.vocabulary import ChatRequest, EmbeddingConfig, EmbeddingResponse, LLMResponse
 from .dispatch import Call
 from .routing import Endpoint
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .budget import Budget, Reservation
     from .models import ModelRegistry
     from .telemetry import Observation, Telemetry
+
+log = logging.getLogger(__name__)
 
 _PRICES = "genai_prices.data_snapshot"
 PICTURE_TOKENS = 4_000
@@ -126,7 +129,7 @@ class Accounts:
         if account.span is not None and account.seen is not None:
             account.seen.record(response)
             account.span.__exit__(None, None, None)
-        await self._write(account, response.usage, response.cost, "ok")
+        response.warnings += await _noted(self._write(account, response.usage, response.cost, "ok"))
 
     async def fail(self, account: Account, error: BaseException, partial: str = "") -> None:
         """Write down that there was no whole answer.
@@ -143,25 +146,24 @@ class Accounts:
             prompt, completion = account.prompt_tokens // 4, -(-len(partial.encode()) // 4)
             usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
             cost = await self.cost(account.endpoint, account.endpoint.model, usage)
-        await self._write(account, usage, cost, code_of(error))
+        await _noted(self._write(account, usage, cost, code_of(error)))
 
     async def recalled(self, call: Call, response: LLMResponse) -> None:
         """Write down an answer of a cache: nobody was asked, nothing was spent."""
         if self._budget is not None:
             from ..knowledge.ledger import Usage
 
-            await self._budget.record(
-                Usage(
-                    response.provider,
-                    response.model,
-                    call.user,
-                    call.component,
-                    call.task,
-                    cost=Decimal(0),
-                    streamed=call.operation == "stream",
-                    cached=response.cached or "",
-                )
+            line = Usage(
+                response.provider,
+                response.model,
+                call.user,
+                call.component,
+                call.task,
+                cost=Decimal(0),
+                streamed=call.operation == "stream",
+                cached=response.cached or "",
             )
+            response.warnings += await _noted(self._budget.record(line))
 
     async def ready(self) -> None:
         """Load the prices, if that was not done; it takes a third of a second, so it happens in a thread."""
@@ -206,6 +208,18 @@ class Accounts:
                 outcome=outcome,
                 duration=self._clock() - account.begun,
             )
+
+
+async def _noted(writing: Awaitable[None]) -> list[str]:
+    """What to tell of a line that could not be written: the answer is there and paid for, so who asked gets it all the same. What was
+    set aside for it stays so for a while, so limits hold meanwhile.
+    """
+    try:
+        await writing
+    except StorageError as error:
+        log.warning("A call is missing in the books: %s", error.message)
+        return [f"This call is missing in the usage report and the budget. {error}"]
+    return []
 
 
 def code_of(error: BaseException) -> str:

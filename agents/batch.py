@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict
-from typing import ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 from pydantic_core import to_jsonable_python
 
@@ -25,8 +25,12 @@ from ..knowledge.errors import (
 from ..knowledge.keyvalue import KeyValue
 from ..knowledge.prompts import RactoPrompt
 from ..knowledge.vocabulary import BatchItem, BatchJobInfo, BatchResult, BatchStatus, ChatConfig, ChatRequest
+from . import batch_books
 from .requests import chat_request
 from .retry import Retrier
+
+if TYPE_CHECKING:
+    from .budget import Budget
 
 T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[object]]
@@ -77,6 +81,7 @@ class BatchProcessor:
     :param model: Answers every request of a batch.
     :param default_prompt: The system prompt of batches that bring none; without any, requests have none.
     :param store: Where jobs are noted.
+    :param budget: Its ledger gets every result, at the price of batches. No limit is asked: a batch is decided on by a person.
     :param clock: Seconds that only go up; tests give their own, and their own `sleep`.
     """
 
@@ -88,6 +93,7 @@ class BatchProcessor:
         model: str,
         default_prompt: RactoPrompt | None,
         store: KeyValue | None,
+        budget: Budget | None,
         clock: Callable[[], float],
         sleep: Sleep,
     ) -> None:
@@ -95,6 +101,7 @@ class BatchProcessor:
         self._wire = wire
         self._prompt = default_prompt
         self._store = store
+        self._books = batch_books.Books(budget, store, _REMEMBERED_SECONDS) if budget is not None else None
         self._clock = clock
         self._sleep = sleep
         self._retrier = Retrier(clock=clock, sleep=sleep)
@@ -187,7 +194,9 @@ class BatchProcessor:
 
     async def _collected(self, job: BatchJobInfo) -> list[BatchResult]:
         results = [result async for result in self._wire.results(job)]
-        await asyncio.to_thread(_price, self.provider, results)  # the first price takes a third of a second
+        await batch_books.price(self.provider, results)
+        if self._books is not None:
+            await self._books.write(self.provider, self.model, job.job_id, results)
         return results
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -257,14 +266,6 @@ class BatchProcessor:
         return None if job.status is BatchStatus.FAILED else job
 
 
-def _price(provider: str, results: list[BatchResult]) -> None:
-    """Put its cost, at the price of batches, into every answer."""
-    from . import prices
-
-    for response in filter(None, (result.response for result in results)):
-        response.cost = prices.cost(provider, response.model, response.usage, context={"processing": "batch"})
-
-
 def _mark(provider: str, requests: list[tuple[str, ChatRequest]]) -> str:
     """The same for the same requests, and for no others."""
     told = [[name, to_jsonable_python(asdict(request))] for name, request in requests]
@@ -278,7 +279,7 @@ class OpenAIBatchProcessor(BatchProcessor):
     :param api_key: `None` reads `OPENAI_API_KEY`.
     :param base_url: Another endpoint; `None` is OpenAI itself.
     :param default_prompt: The system prompt of batches that bring none.
-    :param store: Where jobs are noted until they are collected; see `BatchProcessor`.
+    :param store: Where jobs are noted until they are collected, `budget` where they are written down; see `BatchProcessor`.
     """
 
     provider = "openai"
@@ -291,12 +292,13 @@ class OpenAIBatchProcessor(BatchProcessor):
         base_url: str | None = None,
         default_prompt: RactoPrompt | None = None,
         store: KeyValue | None = None,
+        budget: Budget | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         from .providers.openai_batches import OpenAIBatches
 
-        super().__init__(OpenAIBatches(api_key, base_url), model, default_prompt, store, clock, sleep)
+        super().__init__(OpenAIBatches(api_key, base_url), model, default_prompt, store, budget, clock, sleep)
 
     async def asubmit_batch(
         self, items: Sequence[BatchItem], *, prompt: RactoPrompt | None = None, completion_window: str = "24h"
@@ -334,7 +336,7 @@ class AnthropicBatchProcessor(BatchProcessor):
     :param api_key: `None` reads `ANTHROPIC_API_KEY`.
     :param default_prompt: The system prompt of batches that bring none.
     :param base_url: Another endpoint, without `/v1`; `None` is Anthropic itself.
-    :param store: Where jobs are noted until they are collected; see `BatchProcessor`.
+    :param store: Where jobs are noted until they are collected, `budget` where they are written down; see `BatchProcessor`.
     """
 
     provider = "anthropic"
@@ -347,12 +349,13 @@ class AnthropicBatchProcessor(BatchProcessor):
         default_prompt: RactoPrompt | None = None,
         base_url: str | None = None,
         store: KeyValue | None = None,
+        budget: Budget | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         from .providers.anthropic_batches import AnthropicBatches
 
-        super().__init__(AnthropicBatches(api_key, base_url), model, default_prompt, store, clock, sleep)
+        super().__init__(AnthropicBatches(api_key, base_url), model, default_prompt, store, budget, clock, sleep)
 
     async def asubmit_batch(self, items: Sequence[BatchItem], *, prompt: RactoPrompt | None = None) -> BatchJobInfo:
         """Begin a job.

@@ -182,7 +182,7 @@ class Budget:
             duration,
         )
         reservation.closed = True
-        await _to_the_end(partial(self._write, written, reservation.number))
+        await _to_the_end(partial(self._write, [written], reservation.number))
 
     async def release(self, reservation: Reservation) -> None:
         """Free what was set aside for a call that was not made; one that is closed already is left alone."""
@@ -191,9 +191,9 @@ class Budget:
             if reservation.number:
                 await _to_the_end(partial(self._drop, reservation.number))
 
-    async def record(self, usage: Usage) -> None:
-        """Write down a call that needed no reservation, such as the hit of a cache."""
-        await _to_the_end(partial(self._write, usage))
+    async def record(self, *usages: Usage) -> None:
+        """Write down calls that needed no reservation, such as the hit of a cache or the answers of a batch, in one step."""
+        await _to_the_end(partial(self._write, usages))
 
     def _free(self, estimate: Decimal | None) -> bool:
         """Whether no limit is asked of anybody. On the caller's own thread: to look into an open file takes 20 µs and waits for nobody,
@@ -238,11 +238,12 @@ class Budget:
                 reservation.number = uuid4().hex
                 book.hold(reservation.number, amount, **theirs, now=now, expires=now + self._patience)
 
-    def _write(self, usage: Usage, number: str = "") -> None:
+    def _write(self, usages: Iterable[Usage], number: str = "") -> None:
         with self._ledger.writing() as book:
             if number:
                 book.drop(number)
-            book.record(usage, self._clock())
+            for usage in usages:
+                book.record(usage, self._clock())
 
     def _drop(self, number: str) -> None:
         with self._ledger.writing() as book:

@@ -56,8 +56,7 @@ class Dispatcher:
     :param policy: What to do with a parameter a model does not take.
     :param discovery: Where refusals are remembered; `None` remembers nothing.
     :param models: What is known of models beforehand.
-    :param telemetry: Is told of retries.
-
+    :param telemetry: Is told of retries and discoveries.
     """
 
     def __init__(
@@ -187,6 +186,8 @@ class Dispatcher:
         """The request to try next, after a provider refused a parameter."""
         if self._discovery is not None and error.parameter:
             self._discovery.record(endpoint.provider.name, endpoint.model, error.parameter, error.message)
+            if self._telemetry is not None:
+                self._telemetry.discovered(endpoint.provider.name, endpoint.model, error.parameter)
         return self._dropped(call, endpoint, request, error)
 
     def _dropped(

@@ -8,13 +8,18 @@ Each stage is a collaborator that may be absent, and then costs nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from ..knowledge.errors import RactoGatewayError, ResponseModelValidationError, StreamInterruptedError
+from ..knowledge.errors import (
+    ContextLengthError,
+    RactoGatewayError,
+    ResponseModelValidationError,
+    StreamInterruptedError,
+)
 from ..knowledge.prompts import RactoPrompt
 from ..knowledge.vocabulary import (
     ChatConfig,
@@ -41,9 +46,12 @@ if TYPE_CHECKING:
     from .budget import Budget
     from .caches import ExactMatchCache
     from .models import ModelRegistry
+    from .nlp import LocalNLI, NLIResult, StanceResult
     from .semantic_cache import SemanticCache
     from .telemetry import Telemetry
     from .truncation import TokenTruncator
+
+T = TypeVar("T")
 
 
 class ModelGateway:
@@ -66,6 +74,7 @@ class ModelGateway:
     :param policy: What to do with a parameter a model does not take.
     :param discovery: How much of refused parameters is remembered; `None` remembers nothing.
     :param stream_buffer: Chunks read ahead of a slow reader.
+    :param nli: Infers and takes sides in this process; where it is not there, a chat model does.
     :raises ConfigError: a model is `auto` and there is no router.
     """
 
@@ -89,8 +98,10 @@ class ModelGateway:
         policy: Policy = "warn",
         discovery: DiscoveryConfig | None = DISCOVERY,
         stream_buffer: int = STREAM_BUFFER,
+        nli: LocalNLI | None = None,
     ) -> None:
         self.prompt = prompt
+        self._nli = nli
         self._retrier = retry if isinstance(retry, Retrier) else Retrier(retry)
         self._truncator = truncator
         cached = exact_cache is not None or semantic_cache is not None
@@ -194,6 +205,18 @@ class ModelGateway:
 
         return await self._dispatcher.through(call, same, attempt)
 
+    async def infer_nli(self, premise: str, hypothesis: str, model: str | None = None) -> NLIResult:
+        """Whether the premise entails or contradicts the hypothesis; see `NLP.infer_nli`."""
+        from .nlp import NLP
+
+        return await NLP(local=self._nli, chat=self).infer_nli(premise, hypothesis, model)
+
+    async def classify_stance(self, text: str, target: str, model: str | None = None) -> StanceResult:
+        """Whether a text is for or against something; see `NLP.classify_stance`."""
+        from .nlp import NLP
+
+        return await NLP(local=self._nli, chat=self).classify_stance(text, target, model)
+
     async def availability(self) -> dict[str, RactoGatewayError | None]:
         """Every provider by name, and the error with which it fails to list its models; `None` when it is there."""
 
@@ -214,7 +237,7 @@ class ModelGateway:
 
     async def _answer(self, question: Question) -> LLMResponse:
         async def attempt(endpoint: Endpoint) -> LLMResponse:
-            return await self._asker.answer(question, endpoint, self._request(question, endpoint))
+            return await self._fitting(question, endpoint, partial(self._asker.answer, question, endpoint))
 
         endpoints = await self._endpoints(question, question.wish, question.request)
         return await self._dispatcher.through(question, endpoints, attempt)
@@ -225,7 +248,7 @@ class ModelGateway:
             opened = await self._dispatcher.through(
                 question,
                 endpoints,
-                lambda endpoint: self._asker.open(question, endpoint, self._request(question, endpoint)),
+                lambda endpoint: self._fitting(question, endpoint, partial(self._asker.open, question, endpoint)),
             )
             text = ""
             try:
@@ -287,6 +310,21 @@ class ModelGateway:
             if len(fitted.history) < len(question.config.history):
                 return chat_request(fitted, self.prompt, endpoint.model)
         return replace(question.request, model=endpoint.model)
+
+    async def _fitting(self, question: Question, endpoint: Endpoint, ask: Callable[[ChatRequest], Awaitable[T]]) -> T:
+        """What `ask` gives for the request; when the model cannot read all of it, once more with half of the history."""
+        try:
+            return await ask(self._request(question, endpoint))
+        except ContextLengthError:
+            if self._truncator is None:
+                raise
+            whole = self._fitted(self._truncator, question.config, [endpoint.model])
+            less = self._truncator.truncate(whole, endpoint.model, halved=True)
+            if not (left_out := len(whole.history) - len(less.history)):
+                raise
+        question.why.append(f"{endpoint}: {ContextLengthError.code}, again with less")
+        question.warnings.append(f"{left_out} earlier turns were left out: {endpoint} could not read all of them.")
+        return await ask(chat_request(less, self.prompt, endpoint.model))
 
     def _asked(self, recall: Recall, question: Question) -> Asked:
         return recall.asked(question.request, provider=self._chain, scope=question.wish.model or "")

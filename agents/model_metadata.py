@@ -120,7 +120,9 @@ class ModelMetadata(BaseModel):
     @property
     def pricing(self) -> PricingInfo | None:
         """What it costs now; the first time this imports the published prices."""
-        return self.listed or (prices.pricing(self.provider, self.id) if self.provider else None)
+        if self.listed is not None:
+            return self.listed if self.provider in prices.LOCAL else prices.hosted(self.listed)
+        return prices.pricing(self.provider, self.id) if self.provider else None
 
     @computed_field  # type: ignore[prop-decorator]  # as above
     @property

@@ -136,7 +136,7 @@ class ModelRegistry:
         """
         known = self.metadata(model, provider)
         if known is not None and known.listed is not None:
-            return known.listed
+            return known.listed if provider in prices.LOCAL else prices.hosted(known.listed)
         return prices.pricing(provider, model, base_url=base_url, context=context or {})
 
     def cost(self, provider: str, model: str, usage: Mapping[str, int], **about: Any) -> Decimal | None:

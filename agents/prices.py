@@ -114,6 +114,14 @@ class PricingInfo(Prices):
         return PriceTier.LOW if million < 10 else PriceTier.MEDIUM if million <= 50 else PriceTier.HIGH
 
 
+def hosted(price: PricingInfo | None) -> PricingInfo | None:
+    """The price of a model that runs elsewhere: nothing is none, as lists write 0 for what they do not know. Only what runs here is free."""
+    if price is None:
+        return None
+    levels: tuple[Prices, ...] = (price, *price.steps)
+    return price if any(each.input or each.output or each.request for each in levels) else None
+
+
 FREE = PricingInfo(input=Decimal(0), output=Decimal(0))
 
 
@@ -224,7 +232,7 @@ def _pricing(
         return None
     info, own = found
     price = _converted(info.get_prices(datetime.fromtimestamp(minute * 60, UTC), dict(context) if own else None))
-    return None if price.input is None else price
+    return None if price.input is None else hosted(price)
 
 
 def _converted(price: ModelPrice) -> PricingInfo:

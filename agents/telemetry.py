@@ -1,6 +1,6 @@
 """What happens to calls, told to whoever listens: OpenTelemetry spans and metrics, Prometheus.
 
-Names follow the OpenTelemetry semantic conventions for generative AI (`gen_ai.*`); what they do not name is `racto.*`.
+What things are called is in `telemetry_names.py`.
 No prompt and no answer is told unless it is asked for, and of an error only its code: a provider's words may repeat the question.
 """
 
@@ -15,64 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..knowledge.errors import ConfigError, RactoError
 from ..knowledge.vocabulary import ChatRequest, EmbeddingResponse, LLMResponse, Message
+from . import telemetry_names as names
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram, MeterProvider
     from opentelemetry.trace import Span, TracerProvider
     from prometheus_client import CollectorRegistry
-
-OPERATION = "gen_ai.operation.name"
-PROVIDER = "gen_ai.provider.name"
-REQUEST_MODEL = "gen_ai.request.model"
-REQUEST_STREAM = "gen_ai.request.stream"
-REQUEST_MAX_TOKENS = "gen_ai.request.max_tokens"
-REQUEST_PARAMETERS = {
-    "temperature": "gen_ai.request.temperature",
-    "top_p": "gen_ai.request.top_p",
-    "top_k": "gen_ai.request.top_k",
-    "frequency_penalty": "gen_ai.request.frequency_penalty",
-    "presence_penalty": "gen_ai.request.presence_penalty",
-    "seed": "gen_ai.request.seed",
-    "stop": "gen_ai.request.stop_sequences",
-}
-OUTPUT_TYPE = "gen_ai.output.type"
-SYSTEM_INSTRUCTIONS = "gen_ai.system_instructions"
-INPUT_MESSAGES = "gen_ai.input.messages"
-OUTPUT_MESSAGES = "gen_ai.output.messages"
-RESPONSE_ID = "gen_ai.response.id"
-RESPONSE_MODEL = "gen_ai.response.model"
-FINISH_REASONS = "gen_ai.response.finish_reasons"
-TIME_TO_FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
-USAGE = {
-    "prompt_tokens": "gen_ai.usage.input_tokens",
-    "completion_tokens": "gen_ai.usage.output_tokens",
-    "cached_tokens": "gen_ai.usage.cache_read.input_tokens",
-    "cache_write_tokens": "gen_ai.usage.cache_creation.input_tokens",
-    "reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
-}
-ERROR_TYPE = "error.type"
-TOKEN_TYPE = "gen_ai.token.type"  # noqa: S105 - the kind of a language model's token
-CACHE = "racto.cache"
-COST = "racto.cost"
-
-OPERATION_DURATION = "gen_ai.client.operation.duration"
-FIRST_CHUNK_DURATION = "gen_ai.client.operation.time_to_first_chunk"
-TOKEN_USAGE = "gen_ai.client.token.usage"  # noqa: S105 - likewise
-RETRIES = "racto.retries"
-CACHE_HITS = "racto.cache.hits"
-CACHE_MISSES = "racto.cache.misses"
-
-PROMETHEUS_REQUESTS = "racto_requests_total"
-PROMETHEUS_DURATION = "racto_request_duration_seconds"
-PROMETHEUS_RETRIES = "racto_retries_total"
-PROMETHEUS_TOKENS = "racto_tokens_total"
-PROMETHEUS_COST = "racto_cost_dollars_total"
-PROMETHEUS_CACHE_HITS = "racto_cache_hits_total"
-PROMETHEUS_CACHE_MISSES = "racto_cache_misses_total"
-
-SECONDS_BUCKETS = tuple(0.01 * 2**power for power in range(14))
-TOKENS_BUCKETS = tuple(4**power for power in range(14))
-"""Bounds of the histograms, as the conventions advise."""
 
 _OPERATIONS = {"stream": "chat", "embed": "embeddings"}
 _TOKEN_TYPES = {"prompt_tokens": "input", "completion_tokens": "output"}
@@ -134,6 +82,10 @@ class Recorder(Protocol):
         """A cache was asked."""
         ...
 
+    def discovered(self, provider: str, model: str, parameter: str) -> None:
+        """A model turned out not to take a parameter."""
+        ...
+
 
 class Telemetry:
     """What the gateway tells; without recorders nobody hears it.
@@ -178,6 +130,11 @@ class Telemetry:
         for recorder in self._recorders:
             recorder.looked_up(cache, hit)
 
+    def discovered(self, provider: str, model: str, parameter: str) -> None:
+        """A model turned out not to take a parameter."""
+        for recorder in self._recorders:
+            recorder.discovered(provider, model, parameter)
+
 
 class RactoTracer:
     """Spans and metrics through the OpenTelemetry API: whatever SDK and exporter the program has set up receives them.
@@ -205,12 +162,13 @@ class RactoTracer:
         def histogram(name: str, unit: str, buckets: Sequence[float]) -> Histogram:
             return meter.create_histogram(name, unit, explicit_bucket_boundaries_advisory=buckets)
 
-        self._duration = histogram(OPERATION_DURATION, "s", SECONDS_BUCKETS)
-        self._first_chunk = histogram(FIRST_CHUNK_DURATION, "s", SECONDS_BUCKETS)
-        self._tokens = histogram(TOKEN_USAGE, "{token}", TOKENS_BUCKETS)
-        self._retries = meter.create_counter(RETRIES, unit="{retry}")
-        self._hits = meter.create_counter(CACHE_HITS, unit="{hit}")
-        self._misses = meter.create_counter(CACHE_MISSES, unit="{miss}")
+        self._duration = histogram(names.OPERATION_DURATION, "s", names.SECONDS_BUCKETS)
+        self._first_chunk = histogram(names.FIRST_CHUNK_DURATION, "s", names.SECONDS_BUCKETS)
+        self._tokens = histogram(names.TOKEN_USAGE, "{token}", names.TOKENS_BUCKETS)
+        self._retries = meter.create_counter(names.RETRIES, unit="{retry}")
+        self._hits = meter.create_counter(names.CACHE_HITS, unit="{hit}")
+        self._misses = meter.create_counter(names.CACHE_MISSES, unit="{miss}")
+        self._discoveries = meter.create_counter(names.DISCOVERIES, unit="{discovery}")
         self._content = content
 
     def begin(self, call: Observation) -> Ended:
@@ -219,7 +177,7 @@ class RactoTracer:
 
         about = _about(call)
         span = self._tracer.start_span(
-            f"{about[OPERATION]} {call.model}", kind=trace.SpanKind.CLIENT, attributes=about | _asked(call)
+            f"{about[names.OPERATION]} {call.model}", kind=trace.SpanKind.CLIENT, attributes=about | _asked(call)
         )
         # A stream may be closed from another context than it was opened in, and its span cannot be current in both.
         token = None if call.operation == "stream" else context.attach(trace.set_span_in_context(span))
@@ -236,11 +194,15 @@ class RactoTracer:
 
     def retried(self, provider: str, model: str, code: str) -> None:
         """Count a retry."""
-        self._retries.add(1, {PROVIDER: provider, REQUEST_MODEL: model, ERROR_TYPE: code})
+        self._retries.add(1, {names.PROVIDER: provider, names.REQUEST_MODEL: model, names.ERROR_TYPE: code})
 
     def looked_up(self, cache: str, hit: bool) -> None:
         """Count a hit or a miss."""
-        (self._hits if hit else self._misses).add(1, {CACHE: cache})
+        (self._hits if hit else self._misses).add(1, {names.CACHE: cache})
+
+    def discovered(self, provider: str, model: str, parameter: str) -> None:
+        """Count a discovery."""
+        self._discoveries.add(1, {names.PROVIDER: provider, names.REQUEST_MODEL: model, names.PARAMETER: parameter})
 
     def _describe(self, span: Span, call: Observation) -> None:
         from opentelemetry.trace import StatusCode
@@ -249,19 +211,19 @@ class RactoTracer:
         if self._content:
             span.set_attributes(_words(call))
         if call.error:
-            span.set_attribute(ERROR_TYPE, call.error)
+            span.set_attribute(names.ERROR_TYPE, call.error)
             span.set_status(StatusCode.ERROR, call.error)
 
     def _measure(self, call: Observation, about: Mapping[str, Any]) -> None:
-        seen = {key: about[key] for key in (OPERATION, PROVIDER, REQUEST_MODEL)}
+        seen = {key: about[key] for key in (names.OPERATION, names.PROVIDER, names.REQUEST_MODEL)}
         if call.outcome is not None and call.outcome.model:
-            seen[RESPONSE_MODEL] = call.outcome.model
-        self._duration.record(call.seconds, seen | ({ERROR_TYPE: call.error} if call.error else {}))
+            seen[names.RESPONSE_MODEL] = call.outcome.model
+        self._duration.record(call.seconds, seen | ({names.ERROR_TYPE: call.error} if call.error else {}))
         if call.first_chunk is not None:
             self._first_chunk.record(call.first_chunk, seen)
         for name, kind in _TOKEN_TYPES.items():
             if call.outcome is not None and (count := call.outcome.usage.get(name)) is not None:
-                self._tokens.record(count, {**seen, TOKEN_TYPE: kind})
+                self._tokens.record(count, {**seen, names.TOKEN_TYPE: kind})
 
 
 class GatewayMetricsMiddleware:
@@ -284,14 +246,21 @@ class GatewayMetricsMiddleware:
         def counter(name: str, help_: str, *labels: str) -> Counter:
             return Counter(name, help_, labels, registry=self.registry)
 
-        self._requests = counter(PROMETHEUS_REQUESTS, "Calls to models, by how they ended.", *call, "outcome")
-        self._tokens = counter(PROMETHEUS_TOKENS, "Tokens read and written.", *call, "type")
-        self._cost = counter(PROMETHEUS_COST, "US dollars, where the price is known.", *call)
-        self._retries = counter(PROMETHEUS_RETRIES, "Calls tried again.", "provider", "model", "error")
-        self._hits = counter(PROMETHEUS_CACHE_HITS, "Answers a cache had.", "cache")
-        self._misses = counter(PROMETHEUS_CACHE_MISSES, "Answers a cache did not have.", "cache")
+        self._requests = counter(names.PROMETHEUS_REQUESTS, "Calls to models, by how they ended.", *call, "outcome")
+        self._tokens = counter(names.PROMETHEUS_TOKENS, "Tokens read and written.", *call, "type")
+        self._cost = counter(names.PROMETHEUS_COST, "US dollars, where the price is known.", *call)
+        self._retries = counter(names.PROMETHEUS_RETRIES, "Calls tried again.", "provider", "model", "error")
+        self._hits = counter(names.PROMETHEUS_CACHE_HITS, "Answers a cache had.", "cache")
+        self._misses = counter(names.PROMETHEUS_CACHE_MISSES, "Answers a cache did not have.", "cache")
+        self._discoveries = counter(
+            names.PROMETHEUS_DISCOVERIES, "Parameters models turned out not to take.", "provider", "model", "parameter"
+        )
         self._duration = Histogram(
-            PROMETHEUS_DURATION, "Seconds a call took.", call, registry=self.registry, buckets=SECONDS_BUCKETS
+            names.PROMETHEUS_DURATION,
+            "Seconds a call took.",
+            call,
+            registry=self.registry,
+            buckets=names.SECONDS_BUCKETS,
         )
 
     def begin(self, call: Observation) -> Ended:
@@ -318,6 +287,10 @@ class GatewayMetricsMiddleware:
         """Count a hit or a miss."""
         (self._hits if hit else self._misses).labels(cache).inc()
 
+    def discovered(self, provider: str, model: str, parameter: str) -> None:
+        """Count a discovery."""
+        self._discoveries.labels(provider, model, parameter).inc()
+
     def exposition(self) -> str:
         """All of it in Prometheus' text format."""
         from prometheus_client import generate_latest
@@ -327,9 +300,9 @@ class GatewayMetricsMiddleware:
 
 def _about(call: Observation) -> dict[str, Any]:
     return {
-        OPERATION: _OPERATIONS.get(call.operation, call.operation),
-        PROVIDER: call.provider,
-        REQUEST_MODEL: call.model,
+        names.OPERATION: _OPERATIONS.get(call.operation, call.operation),
+        names.PROVIDER: call.provider,
+        names.REQUEST_MODEL: call.model,
     }
 
 
@@ -338,12 +311,14 @@ def _asked(call: Observation) -> dict[str, Any]:
     request = call.request
     if request is None:
         return {}
-    told: dict[str, Any] = {REQUEST_MAX_TOKENS: request.max_tokens}
-    told |= {key: request.parameters[name] for name, key in REQUEST_PARAMETERS.items() if name in request.parameters}
+    told: dict[str, Any] = {names.REQUEST_MAX_TOKENS: request.max_tokens}
+    told |= {
+        key: request.parameters[name] for name, key in names.REQUEST_PARAMETERS.items() if name in request.parameters
+    }
     if call.operation == "stream":
-        told[REQUEST_STREAM] = True
+        told[names.REQUEST_STREAM] = True
     if request.response_schema is not None:
-        told[OUTPUT_TYPE] = "json"
+        told[names.OUTPUT_TYPE] = "json"
     return told
 
 
@@ -352,17 +327,17 @@ def _answered(call: Observation) -> dict[str, Any]:
     outcome = call.outcome
     if outcome is None:
         return {}
-    told: dict[str, Any] = {key: outcome.usage[name] for name, key in USAGE.items() if name in outcome.usage}
+    told: dict[str, Any] = {key: outcome.usage[name] for name, key in names.USAGE.items() if name in outcome.usage}
     if outcome.model:
-        told[RESPONSE_MODEL] = outcome.model
+        told[names.RESPONSE_MODEL] = outcome.model
     if outcome.cost is not None:
-        told[COST] = float(outcome.cost)
+        told[names.COST] = float(outcome.cost)
     if call.first_chunk is not None:
-        told[TIME_TO_FIRST_CHUNK] = call.first_chunk
+        told[names.TIME_TO_FIRST_CHUNK] = call.first_chunk
     if isinstance(outcome, LLMResponse):
-        told[FINISH_REASONS] = [outcome.finish_reason.value]
+        told[names.FINISH_REASONS] = [outcome.finish_reason.value]
         if outcome.request_id:
-            told[RESPONSE_ID] = outcome.request_id
+            told[names.RESPONSE_ID] = outcome.request_id
     return told
 
 
@@ -370,13 +345,15 @@ def _words(call: Observation) -> dict[str, str]:
     """The question and the answer, as the conventions write messages."""
     told: dict[str, Any] = {}
     if call.request is not None:
-        told[INPUT_MESSAGES] = [_message(message) for message in call.request.messages]
+        told[names.INPUT_MESSAGES] = [_message(message) for message in call.request.messages]
         if call.request.system:
-            told[SYSTEM_INSTRUCTIONS] = [_text(call.request.system)]
+            told[names.SYSTEM_INSTRUCTIONS] = [_text(call.request.system)]
     if isinstance(answer := call.outcome, LLMResponse):
         parts = [_text(answer.content)] if answer.content else []
         parts += [_call(each.id, each.name, each.arguments) for each in answer.tool_calls]
-        told[OUTPUT_MESSAGES] = [{"role": "assistant", "parts": parts, "finish_reason": answer.finish_reason.value}]
+        told[names.OUTPUT_MESSAGES] = [
+            {"role": "assistant", "parts": parts, "finish_reason": answer.finish_reason.value}
+        ]
     return {key: json.dumps(value, ensure_ascii=False) for key, value in told.items()}
 
 

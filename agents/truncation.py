@@ -65,10 +65,11 @@ class TokenTruncator:
         self.config = config or TruncationConfig()
         self._models = models
 
-    def truncate(self, chat_config: ChatConfig, model: str) -> ChatConfig:
+    def truncate(self, chat_config: ChatConfig, model: str, *, halved: bool = False) -> ChatConfig:
         """`chat_config` with a history that fits `model`: itself when it does, else a copy.
 
         :param model: The provider's name of the model.
+        :param halved: The model found it too long, whatever is known of it: keep at most half of the history's tokens.
         """
         if not chat_config.history:
             return chat_config
@@ -79,6 +80,7 @@ class TokenTruncator:
                 (sum(message_tokens(each, count) for each in piece), piece) for piece in units(chat_config.history)
             ]
             total = sum(size for size, _ in pieces)
+            room = min(room, total // 2) if halved else room
             if total <= room:
                 return chat_config
         kept = [piece for _, piece in pieces]

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 from racto.agents.batch import AnthropicBatchProcessor, BatchProcessor, OpenAIBatchProcessor
+from racto.agents.budget import Budget
 from racto.batch import BatchItem, BatchResult, BatchStatus
 from racto.knowledge.database import Database
 from racto.knowledge.edge import blocking
@@ -28,6 +29,7 @@ from racto.knowledge.errors import (
 )
 from racto.knowledge.keyvalue.memory import MemoryKeyValue
 from racto.knowledge.keyvalue.sqlite import SQLiteKeyValue
+from racto.knowledge.ledger import UsageLine
 from racto.knowledge.prompts import RactoPrompt
 
 from tests.dialects import KEY
@@ -424,3 +426,31 @@ def test_a_job_without_an_answer_is_found_among_many_by_its_mark() -> None:
             )
 
     asyncio.run(run())
+
+
+def test_a_batch_is_in_the_usage_report_once_at_its_price_however_often_it_is_collected(
+    side: Side, tmp_path: Path
+) -> None:
+    async def run() -> list[UsageLine]:
+        database = Database(tmp_path / "batch.db")
+        try:
+            budget, store = Budget(database), SQLiteKeyValue(database)
+            side.server.statuses = [side.done] * 4
+            async with side.server.running() as base:
+                for _ in range(2):  # the second is another process, as far as it knows
+                    processor = side.make(base, budget=budget, store=store)
+                    if not await processor.apending_jobs() and not await budget.report():
+                        job = await processor.asubmit_batch(items("one", "fail"))  # type: ignore[attr-defined]  # both have it
+                    await processor.aget_results(job.job_id)
+                    await processor.aget_results(job.job_id)
+                    await processor.aclose()
+            return await budget.report(["task", "outcome"])
+        finally:
+            database.close()
+
+    lines = {line.of["outcome"]: line for line in asyncio.run(run())}
+    assert {line.of["task"] for line in lines.values()} == {"batch"}
+    assert {outcome: line.calls for outcome, line in lines.items()} == {"ok": 1, "batch": 1}
+    assert lines["ok"].cost in (Decimal("0.000001275"), Decimal("0.00001"))  # half of what a call costs
+    assert lines["ok"].tokens["total_tokens"] == 8
+    assert lines["batch"].unpriced == 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Unpack
@@ -21,17 +22,19 @@ from racto.agents.providers.simulated import Reply, SimulatedProvider
 from racto.agents.retry import RetryConfig
 from racto.agents.routing import CostAwareRouter, Endpoint, RoutingTier
 from racto.agents.semantic_cache import SemanticCache
-from racto.agents.telemetry import Observation, Telemetry
+from racto.agents.telemetry import GatewayMetricsMiddleware, Observation, Telemetry
 from racto.agents.truncation import TokenTruncator, TruncationConfig
 from racto.knowledge.database import Database
 from racto.knowledge.errors import (
     BudgetExceededError,
     ConnectionLostError,
+    ContextLengthError,
     ModelNotAvailableError,
     OverloadedError,
     RactoGatewayAuthError,
     StreamInterruptedError,
     UnknownPriceError,
+    UnsupportedParameterError,
 )
 from racto.knowledge.prompts import RactoPrompt
 from racto.knowledge.vocabulary import (
@@ -439,6 +442,7 @@ class Ear:
         self.ended = 0
         self.retries: list[str] = []
         self.looks: list[tuple[str, bool]] = []
+        self.discoveries: list[tuple[str, str, str]] = []
 
     def begin(self, call: Observation) -> Callable[[], None]:
         self.calls.append(call)
@@ -453,6 +457,9 @@ class Ear:
 
     def looked_up(self, cache: str, hit: bool) -> None:
         self.looks.append((cache, hit))
+
+    def discovered(self, provider: str, model: str, parameter: str) -> None:
+        self.discoveries.append((provider, model, parameter))
 
 
 def test_every_call_retry_and_look_into_a_cache_is_told() -> None:
@@ -484,3 +491,109 @@ def test_a_call_that_fails_is_told_with_its_code() -> None:
         chat(gateway)
     assert [call.error for call in ear.calls] == ["model_auth"]
     assert ear.ended == 1
+
+
+def test_a_parameter_that_turned_out_not_to_be_taken_is_told_once() -> None:
+    ear, counters = Ear(), GatewayMetricsMiddleware()
+    refusal = UnsupportedParameterError("no", parameter="temperature")
+    gateway = ModelGateway(chain=[Endpoint(Model([refusal, "one", "two"]), "m")], telemetry=Telemetry(ear, counters))
+    warm = ChatConfig(user_message="hello", temperature=1.0)
+    assert [chat(gateway, warm).content, chat(gateway, warm).content] == ["one", "two"]
+    assert ear.discoveries == [("simulated", "m", "temperature")]
+    assert (
+        'racto_parameter_discoveries_total{model="m",parameter="temperature",provider="simulated"} 1.0'
+        in counters.exposition()
+    )
+
+
+# -- a conversation that is longer than was thought
+
+
+@pytest.mark.parametrize("ask", ["chat", "stream"])
+def test_a_model_that_cannot_read_all_of_it_is_asked_once_more_with_less(ask: str) -> None:
+    model = Model([ContextLengthError("too long"), "answer"])
+    gateway = ModelGateway(chain=[Endpoint(model, "m")], truncator=TokenTruncator())
+    config = ChatConfig(user_message="hello", history=turns(20))
+    response = chat(gateway, config) if ask == "chat" else read(gateway, config)[-1].response
+    assert response is not None
+    assert response.content == "answer"
+    first, second = (len(request.messages) for request in model.requests)
+    assert first == 21
+    assert 2 <= second <= 12
+    assert model.requests[1].messages[-1].content == "hello"
+    assert any("earlier turns were left out" in warning for warning in response.warnings)
+    assert "simulated/m: context_length, again with less" in response.why
+
+
+def test_it_is_tried_once_and_only_where_truncation_is_on_and_something_can_go() -> None:
+    long = ChatConfig(user_message="hello", history=turns(20))
+    for truncator, config, asked in ((TokenTruncator(), long, 2), (None, long, 1), (TokenTruncator(), HELLO, 1)):
+        model = Model([ContextLengthError("too long")] * 3)
+        with pytest.raises(ContextLengthError):
+            chat(ModelGateway(chain=[Endpoint(model, "m")], truncator=truncator), config)
+        assert len(model.requests) == asked
+
+
+# -- books that cannot be written
+
+
+@pytest.mark.parametrize("ask", ["chat", "stream"])
+@pytest.mark.parametrize("trouble", ["full", "locked"])
+def test_a_paid_answer_is_given_with_a_warning_when_the_books_cannot_be_written(
+    trouble: str, ask: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("racto.knowledge.database.BUSY_TIMEOUT_MS", 50)
+    with closing(Database(tmp_path / "b.db")) as database, closing(sqlite3.connect(tmp_path / "b.db")) as other:
+        gateway = ModelGateway(chain=[Endpoint(Model(["first"]), "m")], budget=Budget(database))
+        usual = chat(gateway).warnings  # that it is simulated
+        with database.writing() as connection:
+            if trouble == "full":
+                connection.execute("CREATE TABLE filler (x)")
+                connection.execute("INSERT INTO filler VALUES (zeroblob(4096))")
+        if trouble == "full":
+            with database.writing() as connection:
+                pages = connection.execute("PRAGMA page_count").fetchone()[0]
+                connection.execute(f"PRAGMA max_page_count = {pages}")
+            # Rows go on fitting until their page is full.
+            response = next(found for _ in range(500) if (found := once(gateway, ask)).warnings != usual)
+        else:
+            other.execute("BEGIN IMMEDIATE")
+            response = once(gateway, ask)
+        assert response.content
+        (warning,) = [each for each in response.warnings if each not in usual]
+        assert warning.startswith("This call is missing in the usage report and the budget.")
+        assert ("no room" if trouble == "full" else "Another process is writing") in warning
+
+
+def once(gateway: ModelGateway, ask: str) -> LLMResponse:
+    response = chat(gateway) if ask == "chat" else read(gateway)[-1].response
+    assert response is not None
+    return response
+
+
+def test_an_error_of_the_model_is_told_though_the_books_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("racto.knowledge.database.BUSY_TIMEOUT_MS", 50)
+    with closing(Database(tmp_path / "b.db")) as database, closing(sqlite3.connect(tmp_path / "b.db")) as other:
+        model = Model(["first", RactoGatewayAuthError("key")])
+        gateway = ModelGateway(chain=[Endpoint(model, "m")], budget=Budget(database))
+        chat(gateway)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(RactoGatewayAuthError):
+            chat(gateway)
+
+
+# -- what a text says
+
+
+def test_the_gateway_infers_and_takes_sides_by_its_chat_model() -> None:
+    model = Model(
+        ['{"entailment": 0.1, "neutral": 0.1, "contradiction": 0.8}', '{"scores": [0.2, 0.7, 0.1]}'], "scripted"
+    )
+    gateway = ModelGateway(chain=[Endpoint(model, "m")])
+
+    inferred = asyncio.run(gateway.infer_nli("It rains.", "It is dry."))
+    assert (inferred.label, inferred.by) == ("contradiction", "scripted/m")
+    stance = asyncio.run(gateway.classify_stance("No more cars!", "cars"))
+    assert (stance.label, stance.by) == ("against", "scripted/m")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from genai_prices import Usage, calc_price
 from genai_prices.data_snapshot import get_snapshot
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from racto.agents.model_metadata import ModelMetadata
+from racto.agents.models import ModelRegistry
 from racto.agents.prices import PriceTier, PricingInfo, cost, estimate, pricing, published
 
 WHEN = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
@@ -223,3 +226,18 @@ def test_prices_are_loaded_at_the_first_price_and_not_for_local_models() -> None
         "assert 'genai_prices' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
+
+
+def test_a_price_of_nothing_is_a_price_only_here() -> None:
+    nothing = {"pricing": {"input": 0, "output": 0}}
+    listed = [
+        {"id": "box/free-model", "provider": "openrouter", **nothing},
+        {"id": "llama9", "provider": "ollama", **nothing},
+    ]
+    models = ModelRegistry(json.dumps({"version": 1, "models": listed}))
+    used = {"prompt_tokens": 10, "completion_tokens": 10}
+    assert models.cost("openrouter", "box/free-model", used) is None
+    assert models.estimate("openrouter", "box/free-model", 10, 10) is None
+    assert ModelMetadata.model_validate(listed[0]).tier is None
+    assert models.cost("ollama", "llama9", used) == 0
+    assert ModelMetadata.model_validate(listed[1]).tier is PriceTier.FREE

@@ -19,7 +19,7 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
 from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client.parser import text_string_to_metric_families
-from racto.agents import telemetry
+from racto.agents import telemetry_names as names
 from racto.agents.telemetry import GatewayMetricsMiddleware, RactoTracer, Telemetry
 from racto.knowledge.errors import RateLimitedError
 from racto.knowledge.vocabulary import (
@@ -108,8 +108,8 @@ def answer() -> LLMResponse:
 def test_every_name_of_the_conventions_is_the_conventions_own() -> None:
     known = {value for value in vars(gen_ai_attributes).values() if isinstance(value, str)}
     known |= {value for value in vars(gen_ai_metrics).values() if isinstance(value, str)}
-    ours = [value for value in vars(telemetry).values() if isinstance(value, str) and value.startswith("gen_ai.")]
-    ours += [*telemetry.USAGE.values(), *telemetry.REQUEST_PARAMETERS.values()]
+    ours = [value for value in vars(names).values() if isinstance(value, str) and value.startswith("gen_ai.")]
+    ours += [*names.USAGE.values(), *names.REQUEST_PARAMETERS.values()]
     assert len(ours) >= 25
     assert set(ours) <= known
 
@@ -181,11 +181,11 @@ def test_metrics_count_tokens_retries_and_cache_lookups(listener: Listener) -> N
     listener.telemetry.retried("voyage", "v", "overloaded")
     listener.telemetry.looked_up("exact", hit=True)
     listener.telemetry.looked_up("semantic", hit=False)
-    tokens = {attributes["gen_ai.token.type"]: total for attributes, total in listener.points(telemetry.TOKEN_USAGE)}
+    tokens = {attributes["gen_ai.token.type"]: total for attributes, total in listener.points(names.TOKEN_USAGE)}
     assert tokens["input"] == 9
-    assert listener.points(telemetry.RETRIES)[0][1] == 1
-    assert listener.points(telemetry.CACHE_HITS) == [({"racto.cache": "exact"}, 1)]
-    assert listener.points(telemetry.CACHE_MISSES) == [({"racto.cache": "semantic"}, 1)]
+    assert listener.points(names.RETRIES)[0][1] == 1
+    assert listener.points(names.CACHE_HITS) == [({"racto.cache": "exact"}, 1)]
+    assert listener.points(names.CACHE_MISSES) == [({"racto.cache": "semantic"}, 1)]
     assert listener.span().name == "embeddings v"
 
 
@@ -214,7 +214,7 @@ def test_a_stream_left_by_its_reader_is_no_error_and_says_when_the_first_words_c
     span = listener.span()
     assert span.status.status_code is StatusCode.UNSET
     assert (span.attributes or {})["gen_ai.request.stream"] is True
-    assert len(listener.points(telemetry.FIRST_CHUNK_DURATION)) == 1
+    assert len(listener.points(names.FIRST_CHUNK_DURATION)) == 1
 
 
 def test_prometheus_reads_what_was_counted() -> None:
