@@ -138,12 +138,13 @@ def read(connection: sqlite3.Connection, rows: Iterable[int]) -> dict[int, KeptC
     return _kept(connection, "chunks.id IN (SELECT value FROM json_each(?))", (json.dumps(list(rows)),))
 
 
-def ids_on(connection: sqlite3.Connection, page_id: int) -> list[int]:
-    """The rows of the chunks of a page."""
-    return [
-        row[0]
-        for row in connection.execute("SELECT id FROM chunks WHERE id BETWEEN ? AND ?", rows_on(page_id, page_id))
-    ]
+def ids_on(connection: sqlite3.Connection, pages: Iterable[int]) -> list[int]:
+    """The rows of the chunks of these pages."""
+    found = connection.execute(
+        "SELECT chunks.id FROM json_each(?) CROSS JOIN chunks ON chunks.id BETWEEN value << 16 AND (value + 1 << 16) - 1",
+        (json.dumps(list(pages)),),
+    )
+    return [row[0] for row in found]
 
 
 def row_named(connection: sqlite3.Connection, doc_id: str, index: int) -> int | None:
@@ -158,9 +159,9 @@ def row_named(connection: sqlite3.Connection, doc_id: str, index: int) -> int | 
     return row[0] if row else None
 
 
-def on_page(connection: sqlite3.Connection, page_id: int) -> dict[int, KeptChunk]:
-    """The chunks of a page, in their order."""
-    return _kept(connection, "chunks.id BETWEEN ? AND ?", rows_on(page_id, page_id))
+def on_pages(connection: sqlite3.Connection, pages: Iterable[int]) -> dict[int, KeptChunk]:
+    """The chunks of these pages, in the order of their rows."""
+    return read(connection, ids_on(connection, pages))
 
 
 def of_document(

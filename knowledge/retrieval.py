@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from . import catalogue, chunk_rows, chunk_vectors, fusion, vectors
 from .analyser import query_terms, terms
 from .catalogue import Collection
-from .chunk_rows import KeptChunk, page_of, rows_on
+from .chunk_rows import KeptChunk, page_of
 from .chunks import RetrievalResult
 from .filters import Filters
 from .ranking import Searcher
+from .scope import Scope, scope_of
 from .snippets import query_words
 from .stores import BaseVectorStore
 
@@ -27,8 +28,6 @@ CHUNK_DEPTH = 300
 
 LOCAL = 0.5
 """How much of what the words of a page count depends on how many of them stand in the chunk itself."""
-
-Ranges = list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,6 @@ class _Candidates:
 
     words: dict[int, float] = field(default_factory=dict)
     meaning: dict[int, float] = field(default_factory=dict)
-    terms: dict[int, list[str]] = field(default_factory=dict)
 
 
 class Retriever:
@@ -70,71 +68,66 @@ class Retriever:
         self._words = Searcher()
         self._meaning = vectors.VectorSearcher()
         self._store = store
-        self._told: dict[
-            int, tuple[int, float]
-        ] = {}  # space → how many vectors it had, and how alike unrelated ones are
+        self._told: dict[int, tuple[int, float]] = {}
+        """Space → how many vectors it had, and how alike unrelated ones were."""
 
     def search(self, connection: sqlite3.Connection, collection: Collection, asked: Asked) -> list[RetrievalResult]:
         """The passages that answer best, in one state of the collection."""
         languages = catalogue.languages(connection, collection)
         if not languages:
             return []
-        pages = catalogue.page_ranges(connection, collection, asked.among or Filters())
+        scope = scope_of(connection, collection, asked.among, asked.filters)
         wanted = query_terms(asked.query, languages)
         found = _Candidates()
         if asked.words:
-            self._add_words(connection, collection, wanted, pages, found)
+            self._add_words(connection, collection, wanted, scope, found)
         if asked.vector is not None:
-            self._add_meaning(connection, collection, asked.vector, pages, found)
+            self._add_meaning(connection, collection, asked, scope, found)
             if asked.words:
                 self._complete(connection, collection, wanted, asked.vector, found)
-        return self._passages(connection, collection, asked, wanted, found)
+        return self._passages(connection, collection, asked, scope, wanted, found)
 
     def _add_words(
         self,
         connection: sqlite3.Connection,
         collection: Collection,
         wanted: Sequence[str],
-        pages: Ranges | None,
+        scope: Scope,
         found: _Candidates,
     ) -> None:
-        for hit in self._words.search(connection, collection.id, wanted, limit=fusion.DEPTH, among=pages):
+        for hit in self._words.search(connection, collection.id, wanted, limit=fusion.DEPTH, among=scope.pages):
             found.words[hit.page_id] = hit.score
-            found.terms[hit.page_id] = hit.terms
 
     def _add_meaning(
         self,
         connection: sqlite3.Connection,
         collection: Collection,
-        vector: Sequence[float],
-        pages: Ranges | None,
+        asked: Asked,
+        scope: Scope,
         found: _Candidates,
     ) -> None:
         """The nearest chunks."""
+        assert asked.vector is not None
         if self._store is not None:
-            found.meaning |= self._from_store(connection, collection, vector, pages)
+            found.meaning |= self._from_store(self._store, connection, asked, scope)
             return
         space = vectors.space_named(connection, chunk_vectors.space_name(collection))
         if space:
-            among = None if pages is None else [rows_on(*one) for one in pages]
-            found.meaning |= dict(self._meaning.search(connection, space, vector, limit=CHUNK_DEPTH, among=among))
+            found.meaning |= dict(
+                self._meaning.search(connection, space, asked.vector, limit=CHUNK_DEPTH, among=scope.chunks)
+            )
 
     def _from_store(
-        self,
-        connection: sqlite3.Connection,
-        collection: Collection,
-        vector: Sequence[float],
-        pages: Ranges | None,
+        self, store: BaseVectorStore, connection: sqlite3.Connection, asked: Asked, scope: Scope
     ) -> dict[int, float]:
-        """The nearest chunks of a store that is not this database; it is asked for more until enough of them are wanted ones."""
-        assert self._store is not None
-        depth, there = CHUNK_DEPTH, self._store.count()
+        """The nearest chunks of a store that is not this database; it is asked for more until enough of them may be shown."""
+        assert asked.vector is not None
+        depth, there = CHUNK_DEPTH, store.count()
         while True:
-            results = self._store.search(vector, depth)
             near: dict[int, float] = {}
-            for one in results:
+            for one in store.search(asked.vector, depth, asked.filters):
                 row = chunk_rows.row_named(connection, one.chunk.doc_id, one.chunk.metadata.chunk_index)
-                if row is not None and (pages is None or any(low <= page_of(row) <= high for low, high in pages)):
+                if row is not None and scope.holds(row):
                     near[row] = one.score
             if len(near) >= CHUNK_DEPTH // 3 or depth >= there:
                 return near
@@ -160,17 +153,17 @@ class Retriever:
         found: _Candidates,
     ) -> None:
         """Let each ranking also score what only the other one found."""
-        lacking = {page_of(row) for row in found.meaning} - found.words.keys()
-        if lacking:
-            among = sorted((page, page) for page in lacking)
+        unread = {page_of(row) for row in found.meaning} - found.words.keys()
+        if unread:
+            among = sorted((page, page) for page in unread)
             for hit in self._words.search(connection, collection.id, wanted, limit=len(among), among=among):
-                found.words[hit.page_id], found.terms[hit.page_id] = hit.score, hit.terms
+                found.words[hit.page_id] = hit.score
         space = None if self._store else vectors.space_named(connection, chunk_vectors.space_name(collection))
         if space:
-            seen = {page_of(row) for row in found.meaning}
-            rows = [row for page in found.words.keys() - seen for row in chunk_rows.ids_on(connection, page)]
-            missing = set(vectors.missing(connection, space, rows))
-            rows = [row for row in rows if row not in missing]
+            pages = found.words.keys() | {page_of(row) for row in found.meaning}
+            rows = [row for row in chunk_rows.ids_on(connection, pages) if row not in found.meaning]
+            lacking = set(vectors.missing(connection, space, rows))
+            rows = [row for row in rows if row not in lacking]
             if rows:
                 found.meaning |= dict(
                     zip(rows, _cosines(vectors.vectors_of(connection, space, rows), vector), strict=True)
@@ -181,6 +174,7 @@ class Retriever:
         connection: sqlite3.Connection,
         collection: Collection,
         asked: Asked,
+        scope: Scope,
         wanted: Sequence[str],
         found: _Candidates,
     ) -> list[RetrievalResult]:
@@ -189,7 +183,8 @@ class Retriever:
         weight = fusion.WEIGHT if asked.words else 1.0
         near = fusion.best_of(found.meaning.items(), page_of)
         pages = fusion.fuse(found.words, near, weight=weight, unrelated=unrelated)[: max(4 * asked.limit, 24)]
-        read = {row: one for page, _ in pages for row, one in chunk_rows.on_page(connection, page).items()}
+        there = chunk_rows.on_pages(connection, [page for page, _ in pages])
+        read = {row: one for row, one in there.items() if scope.holds(row)}
         texts = _Texts(read, self._words.rarity(connection, collection.id, wanted))
         words = {
             row: found.words[one.page_id] * (1 - LOCAL + LOCAL * texts.share(row))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 TOOLSETS = {
     "prompts": "prompts",
     "pages": "pages",
+    "rag": "rag",
     "chat": "chat",
     "models": "models",
     "usage": "usage",

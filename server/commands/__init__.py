@@ -20,6 +20,7 @@ COMMANDS = {
     "serve": Command("serve", "Serve the tools to an MCP client: stdio, or HTTP with /mcp and /sse."),
     "tools": Command("tools", "List the tools."),
     "call": Command("call", "Call one tool and print what it answers."),
+    "search": Command("search", "Find passages of indexed documents, cited, the matching words marked."),
     "chat": Command("chat", "Talk to a model: interactive and streaming, or one question and out."),
     "models": Command("models", "List models with window, price and abilities; * marks those that answer."),
     "usage": Command("usage", "Say what calls to models cost, and how the budget stands."),
