@@ -236,7 +236,8 @@ class Library:
             return None, [] if self.embedder is None else [f"Only words were searched: {error}"]
         if not waiting:
             return vector, []
-        return vector, [f"{waiting:,} chunks of {collection.name} have no vector yet: only their words were searched."]
+        what = "1 passage of {} has" if waiting == 1 else f"{waiting:,} passages of {{}} have"
+        return vector, [f"{what.format(collection.name)} no vector yet: only words were searched there."]
 
     def _embedded(self) -> tuple[BaseEmbedder, Collection]:
         """The embedder, and the collection that has vectors of it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -67,11 +66,9 @@ async def _search(tools: RagTools, arguments: argparse.Namespace) -> Passages:
 
 
 def _show(found: Passages) -> None:
-    width = min(shutil.get_terminal_size().columns, 100)
     for one in found.results:
         out(f"{styled(f'[{one.rank}] {one.citation}', 'bold')}  {styled(one.why, 'dim')}")
-        for line in _marked(found.query, one).splitlines():
-            out(textwrap.fill(line, width, initial_indent="    ", subsequent_indent="    ") if line.strip() else "")
+        out(textwrap.indent(_marked(found.query, one), "    "))
         out()
     for note in found.notes:
         out(styled(note, "yellow"))
