@@ -8,6 +8,7 @@ from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from .documents import DocumentBuilder
+from .errors import ReadError
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
@@ -32,6 +33,11 @@ _CHARSET = re.compile(
     rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w.:-]{1,40})|<\?xml[^>]{0,100}?encoding\s*=\s*["']([\w.:-]{1,40})""",
     re.IGNORECASE,
 )
+_NESTING = re.compile(
+    r"<(/?)(?:address|article|aside|blockquote|center|details|dialog|dl|div|fieldset|figcaption|figure|footer|header|main|nav|ol|pre|section|summary|ul)\b",
+    re.IGNORECASE,
+)
+_DEEPEST = 20_000
 _CHARSET_WITHIN = 4096  # browsers look at the first 1,024 bytes, and some pages are later still
 
 
@@ -39,7 +45,9 @@ def write_markup(text: str, builder: DocumentBuilder) -> dict[str, str]:
     """Append the visible text of a page.
 
     :returns: What the page says about itself: `title`, `description`, `author`, `keywords`.
+    :raises ReadError: its blocks nest deeper than any page of people.
     """
+    _check_depth(text)
     from selectolax.lexbor import LexborHTMLParser
 
     tree = LexborHTMLParser(text)
@@ -54,6 +62,17 @@ def write_markup(text: str, builder: DocumentBuilder) -> dict[str, str]:
         hidden = {node.mem_id for node in tree.css("body [hidden], body [style]") if _is_hidden(node)}
         _Writer(builder, hidden).walk(tree.body)
     return metadata
+
+
+def _check_depth(text: str) -> None:
+    """Refuse what would take a parser minutes: for each block it looks through all that are open (WHATWG HTML 13.2.4.2)."""
+    depth = 0
+    for tag in _NESTING.finditer(text):
+        depth = depth + 1 if not tag[1] else max(0, depth - 1)
+        if depth > _DEEPEST:
+            raise ReadError(
+                f"The page nests more than {_DEEPEST:,} blocks.", "It is damaged, or made to do harm; save it as text."
+            )
 
 
 def _is_hidden(node: LexborNode) -> bool:
