@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -30,11 +31,13 @@ class Examined:
     :param open: Collection → an empty store the first time, and later the same collection again where the store is persistent.
     :param persistent: What was added is there after closing and opening.
     :param quick: Hundreds of searches take a second at most.
+    :param any_length: A collection that was cleared takes vectors of another length.
     """
 
     open: Callable[[str], BaseVectorStore]
     persistent: bool = True
     quick: bool = True
+    any_length: bool = True
 
     def filled(self, chunks: list[Chunk]) -> BaseVectorStore:
         """A store with these chunks."""
@@ -43,11 +46,27 @@ class Examined:
         return store
 
 
+@contextmanager
+def closing(open_store: Callable[[str], BaseVectorStore]) -> Iterator[Callable[[str], BaseVectorStore]]:
+    """The same, and in the end every store it made is closed."""
+    opened: list[BaseVectorStore] = []
+
+    def opener(collection: str) -> BaseVectorStore:
+        opened.append(open_store(collection))
+        return opened[-1]
+
+    try:
+        yield opener
+    finally:
+        for store in opened:
+            store.close()
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One thing that must be true.
 
-    :param needs: What a store must be for it: `persistent`, `quick`.
+    :param needs: What a store must be for it: `persistent`, `quick`, `any_length`.
     """
 
     check: Callable[[Examined], None]
@@ -162,12 +181,20 @@ def deleting_what_is_not_there_changes_nothing(examined: Examined) -> None:
 
 
 @scenario()
-def a_cleared_store_is_empty_and_takes_vectors_of_another_length(examined: Examined) -> None:
+def a_cleared_store_is_empty_and_can_be_filled_again(examined: Examined) -> None:
     store = examined.filled(chunks(5))
     store.clear()
     store.clear()
     assert store.count() == 0
     assert ids(store, 1) == []
+    store.add([chunk("a", 1)])
+    assert ids(store, 1) == ["a"]
+
+
+@scenario("any_length")
+def a_cleared_store_takes_vectors_of_another_length(examined: Examined) -> None:
+    store = examined.filled(chunks(5))
+    store.clear()
     store.add([Chunk("x", chunk_id="x", embedding=[1.0, 2.0])])
     assert [found.chunk.content for found in store.search([1.0, 2.0])] == ["x"]
 

@@ -11,25 +11,19 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from racto.knowledge.stores import BaseVectorStore
+from racto.knowledge.stores import STORES
 from racto.knowledge.stores.memory import InMemoryVectorStore
 from racto.knowledge.stores.sqlite import SQLiteStore
 
-from tests.store_contract import SCENARIOS, Examined
+from tests import store_backends
+from tests.store_contract import SCENARIOS, Examined, closing
 
 
-@contextmanager
-def closing(open_store: Callable[[str], BaseVectorStore]) -> Iterator[Callable[[str], BaseVectorStore]]:
-    """The same, and in the end every store it made is closed."""
-    opened: list[BaseVectorStore] = []
-
-    def opener(collection: str) -> BaseVectorStore:
-        opened.append(open_store(collection))
-        return opened[-1]
-
-    yield opener
-    for store in opened:
-        store.close()
+@pytest.fixture(scope="module", autouse=True)
+def _servers() -> Iterator[None]:
+    """What cases started ends with them."""
+    yield
+    store_backends.stop()
 
 
 @contextmanager
@@ -48,6 +42,14 @@ STORES_TO_EXAMINE: dict[str, Callable[[Path], AbstractContextManager[Examined]]]
     "sqlite": _sqlite,
     "sqlite-exact": lambda folder: _sqlite(folder, exact=True),
     "memory": _memory,
+    "faiss": store_backends.faiss_case,
+    "chroma": store_backends.chroma_case,
+    "chroma-memory": store_backends.chroma_memory_case,
+    "qdrant": store_backends.qdrant_case,
+    "milvus": store_backends.milvus_case,
+    "pgvector": store_backends.pgvector_case,
+    "weaviate": store_backends.weaviate_case,
+    "pinecone": store_backends.pinecone_case,
 }
 """Name of the case → what makes it, given an empty folder whose name no other case has."""
 
@@ -66,6 +68,6 @@ def test_every_store_keeps_the_contract(store: str, sentence: str, tmp_path: Pat
 
 def test_so_many_cases_were_examined(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(SCENARIOS) >= 23
-    assert {"sqlite", "memory"} <= set(STORES_TO_EXAMINE)
+    assert set(STORES) <= set(STORES_TO_EXAMINE), "a store of the table is not examined"
     with capsys.disabled():
         print(f"\n{len(STORES_TO_EXAMINE)} vector stores × {len(SCENARIOS)} scenarios = {len(CASES)} cases")

@@ -249,10 +249,12 @@ class StoreAdapter(BaseVectorStore, Generic[N]):
                 raise
             except failures as error:
                 hint = "Check that it runs, that its address and key are right, and its log."
-                raise StorageError(f"{self._title} failed: {self._reason(error)}.", hint) from None
+                raise StorageError(
+                    f"{self._title} failed: {self._shown(str(error) or type(error).__name__)}.", hint
+                ) from None
 
-    def _reason(self, error: Exception) -> str:
-        text = str(error) or type(error).__name__
+    def _shown(self, text: str) -> str:
+        """What a backend said, as one line that is safe to show."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
         line = " ".join(text.split()).rstrip(".")

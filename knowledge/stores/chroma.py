@@ -145,10 +145,8 @@ class ChromaStore(StoreAdapter[Where]):
             query_embeddings=[vector], n_results=limit, where=native, include=["metadatas", "distances"]
         )
         return [
-            (unpacked(chunk_id, metadata.get(_RECORD, "")), self._score(distance))
-            for chunk_id, metadata, distance in zip(
-                found["ids"][0], found["metadatas"][0], found["distances"][0], strict=True
-            )
+            (unpacked(metadata.get(_RECORD)), self._score(distance))
+            for metadata, distance in zip(found["metadatas"][0], found["distances"][0], strict=True)
         ]
 
     def _score(self, distance: float) -> float:

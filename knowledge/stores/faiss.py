@@ -42,8 +42,8 @@ class _NoWords(Dialect[None]):
 
 
 class _Kept(NamedTuple):
-    chunk_id: str
     record: str
+    chunk_id: str
     metadata: ChunkMetadata
 
 
@@ -84,7 +84,7 @@ class FAISSStore(StoreAdapter[None]):
                 "next": self._next,
                 "sha256": hashlib.sha256(blob).hexdigest(),
             }
-            rows = ([number, kept.chunk_id, kept.record] for number, kept in self._kept.items())
+            rows = ([number, kept.record] for number, kept in self._kept.items())
             # Once the index is in place the save counts: chunks that wait under the other name are known by its checksum.
             _write(_fresh(chunks_file), "\n".join(json.dumps(line) for line in (head, *rows)).encode())
             _write(_fresh(index_file), blob)
@@ -118,7 +118,7 @@ class FAISSStore(StoreAdapter[None]):
 
         index = _faiss().deserialize_index(np.frombuffer(blob, dtype=np.uint8)) if blob else None
         self._index, self._type, self._next = index, head["type"], head["next"]
-        self._kept = {number: _kept(chunk_id, record) for number, chunk_id, record in rows}
+        self._kept = {number: _kept(record) for number, record in rows}
         self._numbers = {kept.chunk_id: number for number, kept in self._kept.items()}
 
     def _place(self, path: str | Path | None) -> str | Path:
@@ -154,7 +154,7 @@ class FAISSStore(StoreAdapter[None]):
         )
         self._next += len(rows)
         for number, row in zip(numbers, rows, strict=True):
-            self._kept[number] = _kept(row.chunk_id, row.record)
+            self._kept[number] = _kept(row.record)
             self._numbers[row.chunk_id] = number
 
     def _nearest(self, vector: NDArray[Any], limit: int, native: None, node: Node | None) -> list[tuple[Chunk, float]]:
@@ -181,7 +181,7 @@ class FAISSStore(StoreAdapter[None]):
         if self._type == "flat_l2":
             scores = -np.sqrt(np.maximum(scores, 0))
         return [
-            (unpacked(*self._kept[number][:2]), score)
+            (unpacked(self._kept[number].record), score)
             for number, score in zip(found[0].tolist(), scores[0].tolist(), strict=True)
         ]
 
@@ -201,8 +201,9 @@ class FAISSStore(StoreAdapter[None]):
         return len(self._kept)
 
 
-def _kept(chunk_id: str, record: str) -> _Kept:
-    return _Kept(chunk_id, record, unpacked(chunk_id, record).metadata)
+def _kept(record: str) -> _Kept:
+    chunk = unpacked(record)
+    return _Kept(record, chunk.chunk_id, chunk.metadata)
 
 
 def _faiss() -> Any:

@@ -12,7 +12,7 @@ from ..chunks import Chunk
 from ..errors import ConflictError, unknown_name
 from .adapter import Dialect, StoreAdapter, installed
 from .filtering import Node
-from .records import Row, unit, unpacked
+from .records import Row, unit, unpacked, uuid_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,6 @@ _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _UNSPEAKABLE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 )  # what its literals would have to escape, each version in its way
-_LONGEST_ID = 512
 
 
 class _Expressions(Dialect[Expression]):
@@ -123,7 +122,7 @@ class MilvusStore(StoreAdapter[Expression]):
     def _make(self, dimension: int) -> None:
         client, types = self._opened(), _pymilvus().DataType
         schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
-        schema.add_field("id", types.VARCHAR, is_primary=True, max_length=_LONGEST_ID)
+        schema.add_field("id", types.VARCHAR, is_primary=True, max_length=36)
         schema.add_field("vector", types.FLOAT_VECTOR, dim=dimension)
         schema.add_field("fields", types.JSON)
         schema.add_field("record", types.VARCHAR, max_length=self.longest_record)
@@ -141,7 +140,7 @@ class MilvusStore(StoreAdapter[Expression]):
         client.upsert(
             self._collection,
             [
-                {"id": row.chunk_id, "vector": vector.tolist(), "fields": row.fields, "record": row.record}
+                {"id": uuid_of(row.chunk_id), "vector": vector.tolist(), "fields": row.fields, "record": row.record}
                 for row, vector in zip(rows, vectors, strict=True)
             ],
         )
@@ -155,7 +154,7 @@ class MilvusStore(StoreAdapter[Expression]):
         query = self._scaled(vector[None, :]).tolist()
         said = native[0] if native else ""
         hits = client.search(self._collection, query, filter=said, limit=limit, output_fields=["record"])[0]
-        return [(unpacked(hit["id"], hit["entity"]["record"]), self._score(hit["distance"])) for hit in hits]
+        return [(unpacked(hit["entity"]["record"]), self._score(hit["distance"])) for hit in hits]
 
     def _scaled(self, vectors: NDArray[Any]) -> NDArray[Any]:
         return unit(vectors) if self._metric == "IP" else vectors
@@ -166,7 +165,7 @@ class MilvusStore(StoreAdapter[Expression]):
     def _remove(self, chunk_ids: Sequence[str]) -> None:
         client = self._opened()
         if client.has_collection(self._collection):
-            client.delete(self._collection, ids=list(chunk_ids))
+            client.delete(self._collection, ids=[uuid_of(chunk_id) for chunk_id in chunk_ids])
 
     def _drop(self) -> None:
         client = self._opened()

@@ -147,12 +147,12 @@ class PGVectorStore(StoreAdapter[Condition]):
             return []
         condition, values = native or ("true", [])
         found = self._run(
-            f"SELECT id, record, embedding {_OPERATORS[self._distance]} %s::vector AS distance FROM {{table}}"  # noqa: S608 - its parts are ours
+            f"SELECT record, embedding {_OPERATORS[self._distance]} %s::vector AS distance FROM {{table}}"  # noqa: S608 - its parts are ours
             f" WHERE {condition} ORDER BY distance, id LIMIT %s",
             [_text(vector), *values, limit],
         )
         whole = 1 if self._distance == "cosine" else 0  # <=> is one minus the cosine, <#> minus the inner product
-        return [(unpacked(chunk_id, record), whole - distance) for chunk_id, record, distance in found]
+        return [(unpacked(record), whole - distance) for record, distance in found]
 
     def _remove(self, chunk_ids: Sequence[str]) -> None:
         if self._kept() is not None:

@@ -10,7 +10,7 @@ from ..chunks import Chunk
 from ..errors import ConfigError
 from .adapter import Dialect, StoreAdapter, installed
 from .filtering import Node
-from .records import Row, unit, unpacked
+from .records import Row, unit, unpacked, uuid_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,7 +109,7 @@ class PineconeStore(StoreAdapter[Condition]):
         vectors = unit(np.stack([row.vector for row in rows])).tolist()
         self._opened().upsert(
             vectors=[
-                {"id": row.chunk_id, "values": vector, "metadata": {**row.fields, _RECORD: row.record}}
+                {"id": uuid_of(row.chunk_id), "values": vector, "metadata": {**row.fields, _RECORD: row.record}}
                 for row, vector in zip(rows, vectors, strict=True)
             ],
             namespace=self._namespace,
@@ -129,14 +129,14 @@ class PineconeStore(StoreAdapter[Condition]):
         scores = {match.id: self._score(match.score) for match in found.matches}
         kept = {match.id: match.metadata for match in found.matches} if whole else self._fetched(list(scores))
         # What was removed between the two requests is left out.
-        return [(unpacked(key, kept[key].get(_RECORD, "")), score) for key, score in scores.items() if key in kept]
+        return [(unpacked(kept[key].get(_RECORD)), score) for key, score in scores.items() if key in kept]
 
-    def _fetched(self, chunk_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def _fetched(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         kept: dict[str, dict[str, Any]] = {}
-        for start in range(0, len(chunk_ids), _FETCHED_AT_ONCE):
-            some = list(chunk_ids[start : start + _FETCHED_AT_ONCE])
+        for start in range(0, len(ids), _FETCHED_AT_ONCE):
+            some = list(ids[start : start + _FETCHED_AT_ONCE])
             vectors = self._opened().fetch(ids=some, namespace=self._namespace).vectors
-            kept |= {chunk_id: vector.metadata or {} for chunk_id, vector in vectors.items()}
+            kept |= {key: vector.metadata or {} for key, vector in vectors.items()}
         return kept
 
     def _score(self, score: float) -> float:
@@ -144,7 +144,7 @@ class PineconeStore(StoreAdapter[Condition]):
         return 1 - score / 2 if self._about.metric == "euclidean" else score
 
     def _remove(self, chunk_ids: Sequence[str]) -> None:
-        self._deleted(ids=list(chunk_ids))
+        self._deleted(ids=[uuid_of(chunk_id) for chunk_id in chunk_ids])
 
     def _drop(self) -> None:
         self._deleted(delete_all=True)

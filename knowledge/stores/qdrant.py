@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from ..chunks import Chunk
 from ..errors import ConflictError, unknown_name
 from .adapter import Dialect, StoreAdapter, installed
 from .filtering import Node
-from .records import Row, unpacked
+from .records import Row, unpacked, uuid_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 _DISTANCES = {"cosine": "Cosine", "l2": "Euclid", "ip": "Dot", "euclid": "Euclid", "dot": "Dot"}
 _ADDRESS = re.compile(r"[\w.-]+:\d+")
-_NAMESPACE = uuid.UUID("6f1f4bd6-8a2b-5a04-9d0f-54ea5ee0f4a1")
 
 
 class _Conditions(Dialect["Filter"]):
@@ -103,7 +101,7 @@ class QdrantStore(StoreAdapter["Filter"]):
             elif self._url == ":memory:":
                 self._client = QdrantClient(":memory:")
             else:
-                self._client = QdrantClient(path=self._url)
+                self._client = QdrantClient(path=self._url, force_disable_check_same_thread=True)  # one call at a time
         return self._client
 
     def _parameters(self) -> Any:
@@ -136,9 +134,9 @@ class QdrantStore(StoreAdapter["Filter"]):
             self._collection,
             [
                 models.PointStruct(
-                    id=_point(row.chunk_id),
+                    id=uuid_of(row.chunk_id),
                     vector=row.vector.tolist(),
-                    payload={"chunk_id": row.chunk_id, "record": row.record, "fields": row.fields},
+                    payload={"record": row.record, "fields": row.fields},
                 )
                 for row in rows
             ],
@@ -156,17 +154,14 @@ class QdrantStore(StoreAdapter["Filter"]):
             query=vector.tolist(),
             limit=limit,
             query_filter=native,
-            with_payload=["chunk_id", "record"],
+            with_payload=["record"],
         )
         sign = -1 if self._distance == "Euclid" else 1
-        return [
-            (unpacked(point.payload.get("chunk_id", ""), point.payload.get("record", "")), sign * point.score)
-            for point in found.points
-        ]
+        return [(unpacked(point.payload.get("record")), sign * point.score) for point in found.points]
 
     def _remove(self, chunk_ids: Sequence[str]) -> None:
         if self._parameters() is not None:
-            points = _models().PointIdsList(points=[_point(chunk_id) for chunk_id in chunk_ids])
+            points = _models().PointIdsList(points=[uuid_of(chunk_id) for chunk_id in chunk_ids])
             self._opened().delete(self._collection, points_selector=points, wait=True)
 
     def _drop(self) -> None:
@@ -181,13 +176,3 @@ def _models() -> Any:
     with installed("rag-qdrant"):
         from qdrant_client import models
     return models
-
-
-def _point(chunk_id: str) -> str:
-    """Qdrant's ids are UUIDs; for any other text, the same one every time."""
-    try:
-        if str(uuid.UUID(chunk_id)) == chunk_id:
-            return chunk_id
-    except ValueError:
-        pass
-    return str(uuid.uuid5(_NAMESPACE, chunk_id))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +22,7 @@ EXACT_INTEGERS = 2.0**53
 
 _LARGEST = 1e300
 _NAME = re.compile(r"[A-Za-z0-9_]{1,60}")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL takes no NUL, UTF-8 no lone surrogate
 _REPLACEMENT = "\ufffd"
 
@@ -57,7 +59,12 @@ def packed(chunk: Chunk) -> str:
     """
     try:
         return json.dumps(
-            {"content": chunk.content, "doc_id": chunk.doc_id, "metadata": asdict(chunk.metadata)},
+            {
+                "id": chunk.chunk_id,
+                "doc_id": chunk.doc_id,
+                "content": chunk.content,
+                "metadata": asdict(chunk.metadata),
+            },
             separators=(",", ":"),
         )
     except (TypeError, ValueError, RecursionError) as error:
@@ -65,19 +72,27 @@ def packed(chunk: Chunk) -> str:
         raise InputError(f"The metadata of chunk {chunk.chunk_id} are not JSON: {error}.", hint) from None
 
 
-def unpacked(chunk_id: str, record: str) -> Chunk:
+def unpacked(record: Any) -> Chunk:
     """The chunk of a record; its vector stays in the store.
 
-    :raises CorruptError: the record is none of ours.
+    :param record: What the backend had where a record should be.
+    :raises CorruptError: it is none of ours.
     """
     try:
         kept = json.loads(record)
         about = kept["metadata"]
         about["heading_path"] = tuple(about["heading_path"])
-        return Chunk(kept["content"], ChunkMetadata(**about), kept["doc_id"], chunk_id)
+        return Chunk(kept["content"], ChunkMetadata(**about), kept["doc_id"], kept["id"])
     except (KeyError, TypeError, ValueError) as error:
         hint = "Something else wrote into this collection; give racto one of its own."
-        raise CorruptError(f"What the store holds under {chunk_id!r} is no chunk.", hint) from error
+        raise CorruptError("The store holds something that is no chunk.", hint) from error
+
+
+def uuid_of(chunk_id: str) -> str:
+    """The id itself when it is a UUID; for any other text a UUID, the same every time."""
+    if _UUID.fullmatch(chunk_id):
+        return chunk_id
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, chunk_id))
 
 
 def checked_vectors(chunks: Sequence[Chunk]) -> NDArray[Any]:

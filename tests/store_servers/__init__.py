@@ -81,7 +81,7 @@ def serving(service: Service, port: int = 0) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(told)
 
-        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _respond
+        do_GET = do_POST = do_DELETE = _respond  # noqa: N815 - the names http.server calls
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -18,16 +18,14 @@ _ORDER = {"$gt": np.greater, "$gte": np.greater_equal, "$lt": np.less, "$lte": n
 
 
 class Pinecone:
-    """One index.
+    """A project of indexes; each has its own host, which here is a path.
 
-    :param metric: `cosine`, `dotproduct` or `euclidean`.
+    :param dimensions: Name of each index → how long its vectors are.
+    :param metric: What they compare by: `cosine`, `dotproduct` or `euclidean`.
     """
 
-    def __init__(self, name: str, dimension: int, metric: str = "cosine") -> None:
-        self.name = name
-        self.dimension = dimension
-        self.metric = metric
-        self.namespaces: dict[str, dict[str, dict[str, Any]]] = {}
+    def __init__(self, dimensions: Mapping[str, int], metric: str = "cosine") -> None:
+        self.indexes = {name: _Index(dimension, metric) for name, dimension in dimensions.items()}
         self.requests: list[str] = []
 
     def answer(self, request: Request, base: str) -> tuple[int, Any]:
@@ -37,30 +35,41 @@ class Pinecone:
         if request.headers.get("x-pinecone-api-version") != "2026-07":
             raise _refused(400, "unknown API version")
         self.requests.append(f"{request.method} {request.path}")
-        match request.method, request.path:
-            case "GET", path if path.startswith("/indexes/"):
-                return 200, self._described(path.removeprefix("/indexes/"), base)
-            case "POST", "/vectors/upsert":
-                return 200, self._upsert(_body(request, {"vectors", "namespace"}))
-            case "POST", "/query":
-                return 200, self._query(
-                    _body(request, {"topK", "vector", "filter", "namespace", "includeValues", "includeMetadata"})
-                )
-            case "GET", "/vectors/fetch":
-                return 200, self._fetch(request.query)
-            case "POST", "/vectors/delete":
-                return 200, self._delete(_body(request, {"ids", "deleteAll", "namespace"}))
-            case "POST", "/describe_index_stats":
-                return 200, self._stats(_body(request, set()))
+        _, first, name, *rest = request.path.split("/")
+        index = self.indexes.get(name)
+        if index is None:
+            raise _refused(404, f"Resource {name} not found")
+        if first == "indexes" and not rest:
+            return 200, index.described(name, f"{base}/hosts/{name}")
+        return 200, index.answer(request, "/".join(rest))
+
+
+class _Index:
+    def __init__(self, dimension: int, metric: str) -> None:
+        self.dimension = dimension
+        self.metric = metric
+        self.namespaces: dict[str, dict[str, dict[str, Any]]] = {}
+
+    def answer(self, request: Request, path: str) -> dict[str, Any]:
+        match request.method, path:
+            case "POST", "vectors/upsert":
+                return self._upsert(_body(request, {"vectors", "namespace"}))
+            case "POST", "query":
+                known = {"topK", "vector", "filter", "namespace", "includeValues", "includeMetadata"}
+                return self._query(_body(request, known))
+            case "GET", "vectors/fetch":
+                return self._fetch(request.query)
+            case "POST", "vectors/delete":
+                return self._delete(_body(request, {"ids", "deleteAll", "namespace"}))
+            case "POST", "describe_index_stats":
+                return self._stats(_body(request, set()))
         raise _refused(404, f"no such path: {request.method} {request.path}")
 
-    def _described(self, name: str, base: str) -> dict[str, Any]:
-        if name != self.name:
-            raise _refused(404, f"Resource {name} not found")
+    def described(self, name: str, host: str) -> dict[str, Any]:
         field = {"type": "dense_vector", "dimension": self.dimension, "metric": self.metric}
         return {
             "name": name,
-            "host": base,
+            "host": host,
             "status": {"ready": True, "state": "Ready"},
             "schema": {"fields": {"_values": field}},
             "deployment": {"deployment_type": "managed", "cloud": "aws", "region": "us-east-1"},
