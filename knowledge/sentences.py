@@ -58,7 +58,7 @@ _TRAILING = (
 _CLOSERS = "\"'”’»›)\\]}*_"
 # What may end a sentence. Runs are matched whole and from their beginning only, so that long ones cost no more than their length.
 _ENDS = re.compile(
-    rf"(?<![.!?…؟۔։])[.!?…؟۔։]++[{_CLOSERS}]*+(?=\s)"
+    rf"(?<![.!?…؟۔։])[.!?…؟۔։]++[{_CLOSERS}]*+(?:[ \u00a0\u202f]»(?=\s|\Z))?(?=\s|\Z)"
     r"|(?<![。！？｡।॥።။])[。！？｡।॥።။]++[」』”’）】》〉］｝\"')]*+"
     r"|\n(?:[^\S\n]*+\n|(?=[^\S\n]*+(?:[-*+•‣|>][^\S\n]|\d{1,3}[.)][^\S\n])|#{1,6}[^\S\n]))"
     r"|(?<![^\n])#{1,6}[^\S\n][^\n]*+"  # a heading

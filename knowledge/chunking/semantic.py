@@ -87,5 +87,6 @@ class SemanticChunker(SpanChunker):
             and len(groups[-1]) < self.min_chunk_size
             and groups[-1][-1][1] - groups[-2][0][0] <= LONGEST
         ):
-            groups[-2] += groups.pop()
+            rest = groups.pop()
+            groups[-1] += rest
         return [(group[0][0], group[-1][1]) for group in groups]
