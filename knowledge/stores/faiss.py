@@ -69,6 +69,12 @@ class FAISSStore(StoreAdapter[None]):
         if index_path is not None and _files(index_path)[0].exists():
             self.load()
 
+    def _empty(self) -> None:
+        self._index: Any = None
+        self._kept: dict[int, _Kept] = {}
+        self._numbers: dict[str, int] = {}
+        self._next = 0
+
     def save(self, path: str | Path | None = None) -> None:
         """Write the index to `path.index` and the chunks to `path.chunks`, both or neither.
 
@@ -126,12 +132,6 @@ class FAISSStore(StoreAdapter[None]):
         if place is None:
             raise ConfigError("There is no path for the index.", "Pass one, or index_path at construction.")
         return place
-
-    def _empty(self) -> None:
-        self._index: Any = None
-        self._kept: dict[int, _Kept] = {}
-        self._numbers: dict[str, int] = {}
-        self._next = 0
 
     def _failures(self) -> tuple[type[Exception], ...]:
         return (OSError, RuntimeError)
@@ -208,7 +208,7 @@ def _kept(record: str) -> _Kept:
 
 def _faiss() -> Any:
     with installed("rag-faiss"):
-        import faiss  # type: ignore[import-untyped]  # it brings no types
+        import faiss
     return faiss
 
 

@@ -97,7 +97,7 @@ class MilvusStore(StoreAdapter[Expression]):
 
     def _failures(self) -> tuple[type[Exception], ...]:
         milvus = _pymilvus()
-        import grpc
+        import grpc  # type: ignore[import-untyped]  # it brings no types
 
         return (milvus.MilvusException, grpc.RpcError, OSError, ValueError, RuntimeError)
 
@@ -200,5 +200,5 @@ def _literal(value: str | float) -> str | None:
 
 def _pymilvus() -> Any:
     with installed("rag-milvus"):
-        import pymilvus
+        import pymilvus  # type: ignore[import-untyped]  # it brings no types
     return pymilvus

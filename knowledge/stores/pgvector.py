@@ -105,7 +105,7 @@ class PGVectorStore(StoreAdapter[Condition]):
         """The statement with `{table}`, the table's name, quoted."""
         from psycopg.sql import SQL, Identifier
 
-        return SQL(statement).format(table=Identifier(*self._table.split(".", 1)))  # type: ignore[arg-type]  # it is all ours
+        return SQL(statement).format(table=Identifier(*self._table.split(".", 1)))
 
     def _run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         cursor = self._opened().execute(self._sql(statement), values)

@@ -14,13 +14,15 @@ from .records import Row, unpacked, uuid_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from qdrant_client.models import Filter
+
+Filter = Any
+"""A `qdrant_client.models.Filter`; its module is imported when it is needed."""
 
 _DISTANCES = {"cosine": "Cosine", "l2": "Euclid", "ip": "Dot", "euclid": "Euclid", "dot": "Dot"}
 _ADDRESS = re.compile(r"[\w.-]+:\d+")
 
 
-class _Conditions(Dialect["Filter"]):
+class _Conditions(Dialect[Filter]):
     """Qdrant's filters: everything but the order of texts."""
 
     def within(self, key: str, values: list[str] | list[float]) -> Filter | None:
@@ -49,7 +51,7 @@ class _Conditions(Dialect["Filter"]):
         return _models().Filter(must_not=[part])
 
 
-class QdrantStore(StoreAdapter["Filter"]):
+class QdrantStore(StoreAdapter[Filter]):
     """One collection in Qdrant.
 
     :param url: `http://…` of a server; a folder to keep it in, in this process; `None` or `:memory:` for memory alone.

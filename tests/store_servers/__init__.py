@@ -29,6 +29,7 @@ class Request:
     """One HTTP request.
 
     :param query: Every value of each name.
+    :param headers: By name in lower case.
     :param body: The JSON of its body, `None` when it has none.
     """
 
@@ -63,13 +64,14 @@ def serving(service: Service, port: int = 0) -> Iterator[str]:
 
         def _respond(self) -> None:
             url = urlsplit(self.path)
+            headers = {name.lower(): value for name, value in self.headers.items()}
             content = self.rfile.read(int(self.headers.get("content-length", 0)))
             try:
                 try:
                     body = json.loads(content) if content else None
                 except ValueError:
                     raise RefusedError(400, {"message": "the body is not JSON"}) from None
-                request = Request(self.command, url.path, parse_qs(url.query), self.headers, body)
+                request = Request(self.command, url.path, parse_qs(url.query), headers, body)
                 with lock:
                     status, answer = service.answer(request, f"http://127.0.0.1:{server.server_port}")
             except RefusedError as refused:

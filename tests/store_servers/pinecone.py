@@ -187,13 +187,13 @@ def passes(wanted: dict[str, Any], metadata: dict[str, Any]) -> bool:
 
 def _holds(operator: str, found: Any, value: Any) -> bool:
     if operator == "$exists":
-        return (found is not None) == value
+        return (found is not None) is value
     if found is None:
         return False
     if operator in _ORDER:
         return isinstance(found, int | float) and not isinstance(found, bool) and bool(_ORDER[operator](found, value))
     equal = any(type(found) is type(one) and found == one for one in (value if isinstance(value, list) else [value]))
-    return equal == (operator in ("$eq", "$in"))
+    return bool(equal) == (operator in ("$eq", "$in"))
 
 
 def _check_filter(wanted: Any) -> None:

@@ -43,7 +43,7 @@ class Weaviate:
 
     def answer(self, request: Request, base: str) -> tuple[int, Any]:
         """See `Service.answer`."""
-        self.headers = {name.lower(): value for name, value in request.headers.items()}
+        self.headers = dict(request.headers)
         if self.api_key and self.headers.get("authorization") != f"Bearer {self.api_key}":
             raise _refused(401, "anonymous access not enabled, please provide an auth scheme")
         match request.method, request.path.removeprefix("/v1/").split("/"):
