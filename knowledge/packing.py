@@ -23,11 +23,13 @@ VectorsOf = Callable[[Sequence[int]], Sequence[str | None]]
 """Rows of chunks → the vector of each as text, `None` for one that has none."""
 
 
-class _Packed(BaseModel):
+class Packed(BaseModel):
+    """A line: strict about types, and with nothing in it that is not named."""
+
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class PackedChunk(_Packed):
+class PackedChunk(Packed):
     """A chunk; see `NewChunk` for its fields.
 
     :param vector: Base 64 of half-precision floats, little-endian.
@@ -42,7 +44,7 @@ class PackedChunk(_Packed):
     vector: str | None = Field(default=None, max_length=200_000)
 
 
-class PackedPage(_Packed):
+class PackedPage(Packed):
     """A page and the chunks on it; see `Window` and `PageEntry` for its fields."""
 
     number: Count | None
@@ -55,7 +57,7 @@ class PackedPage(_Packed):
     chunks: list[PackedChunk] = Field(max_length=1 << 16)
 
 
-class PackedDocument(_Packed):
+class PackedDocument(Packed):
     """A document without its pages; see `KeptDocument` for its fields.
 
     :param pages: How many lines of pages follow.

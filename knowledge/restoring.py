@@ -15,7 +15,7 @@ from .analyser import page_fields
 from .catalogue import FileState
 from .chunk_rows import NewChunk
 from .database import Database
-from .errors import InputError, unknown_name
+from .errors import InputError, LimitError, unknown_name
 from .history import FormerVersion
 from .indexing import NewDocument, NewPage
 from .packing import PackedChunk, PackedDocument, PackedPage, described
@@ -23,6 +23,10 @@ from .postings import IndexedPage
 from .windows import Window
 
 M = TypeVar("M", bound=BaseModel)
+
+
+MOST_DOCUMENT = 512 << 20
+"""Bytes of the lines of a document; the largest file that is read has half as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +76,22 @@ def unpack(lines: Iterable[bytes]) -> Iterator[Unpacked]:
     """Documents from their lines, every field checked; no more than one document is in memory.
 
     :raises InputError: a line is not what it should be, or one is missing.
+    :raises LimitError: a document is larger than any that is read.
     """
     rest = iter(lines)
     for line in rest:
         about = _read(PackedDocument, line)
         pages: list[PackedPage] = []
+        size = len(line)
         while len(pages) < about.pages:
             following = next(rest, None)
             if following is None:
                 raise InputError(f"{about.name} ends in the middle.", "The file was cut off; get it again.")
+            size += len(following)
+            if size > MOST_DOCUMENT:
+                raise LimitError(
+                    f"{about.name} is larger than any document.", "Give a file that was exported by racto."
+                )
             pages.append(_read(PackedPage, following))
         yield _document(about, pages)
 
