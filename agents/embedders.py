@@ -168,8 +168,10 @@ class ProviderEmbedder(GatewayEmbedder):
         super().__init__(gateway, f"{provider.name}/{model}", **options)
 
     async def aclose(self) -> None:
-        """Close what is open."""
+        """Close what `aembed` opened in this event loop."""
         await self._gateway.aclose()
+
+    close = blocking(aclose)
 
 
 class OpenAIEmbedder(ProviderEmbedder):

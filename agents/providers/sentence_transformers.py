@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 PROVIDER = "sentence_transformers"
 
+Judge = Callable[[list[tuple[str, str]]], list[float]]
+"""Pairs of a question and a text → how well each text answers."""
+
 Encode = Callable[[list[str]], "tuple[NDArray[np.float32], int]"]
 """Texts → their vectors, and how many tokens were read."""
 
@@ -173,14 +176,8 @@ _POOLINGS: dict[str, Callable[[Any, Any], Any]] = {"mean": _mean, "max": _max, "
 
 
 def _by_torch(folder: Path, device: Device) -> Encode:
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ModuleNotFoundError:
-        raise ModelNotAvailableError(
-            f"The model in {folder} has no ONNX file, and sentence-transformers is not installed.",
-            "Use a model with an ONNX file (and pip install onnxruntime tokenizers), or pip install sentence-transformers.",
-        ) from None
-    model = SentenceTransformer(str(folder), device=device.value, local_files_only=True)
+    library = _sentence_transformers(folder)
+    model = library.SentenceTransformer(str(folder), device=device.value, local_files_only=True)
     lock = threading.Lock()  # calls set its tokenizer up: at once, one would pad as the other asked
 
     def encode(texts: list[str]) -> tuple[NDArray[np.float32], int]:
@@ -190,3 +187,41 @@ def _by_torch(folder: Path, device: Device) -> Encode:
         return vectors, sum(map(len, read["input_ids"]))
 
     return encode
+
+
+def cross_encoder(folder: Path, device: Device = Device.CPU) -> Judge:
+    """A cross-encoder, loaded: by onnxruntime where it has an ONNX file, else by sentence-transformers.
+
+    :raises ModelNotAvailableError: it gives more than one number for a pair, or there is nothing to run it.
+    """
+    labels = json_of(folder / "config.json").get("id2label") or {}
+    if len(labels) > 1:
+        raise ModelNotAvailableError(
+            f"The model in {folder} does not rank: it tells {', '.join(map(str, labels.values()))} apart.",
+            "Use one with one number for each pair, such as cross-encoder/ms-marco-MiniLM-L6-v2.",
+        )
+    file = onnx_file(folder)
+    if file is not None:
+        model = OnnxModel(folder, file, device)
+        return lambda pairs: model.run(pairs, lambda outputs, mask: next(iter(outputs.values()))[:, 0])[0].tolist()
+    library = _sentence_transformers(folder)
+    ranker = library.CrossEncoder(str(folder), device=device.value, local_files_only=True)
+    lock = threading.Lock()  # as in `_by_torch`
+
+    def judge(pairs: list[tuple[str, str]]) -> list[float]:
+        with lock:
+            scores: list[float] = ranker.predict(pairs, show_progress_bar=False).tolist()
+        return scores
+
+    return judge
+
+
+def _sentence_transformers(folder: Path) -> Any:
+    try:
+        import sentence_transformers
+    except ModuleNotFoundError:
+        raise ModelNotAvailableError(
+            f"The model in {folder} has no ONNX file, and sentence-transformers is not installed.",
+            "Use a model with an ONNX file (and pip install onnxruntime tokenizers), or pip install sentence-transformers.",
+        ) from None
+    return sentence_transformers
