@@ -68,6 +68,19 @@ def peak_bytes(pid: int) -> int:
     return max(0, sizes.get("VmHWM", 0) - sizes.get("RssFile", 0))
 
 
+def special_files(folder: Path) -> list[Path]:
+    """What has the name of a document and is none, or leads out of the folder."""
+    os.mkfifo(folder / "pipe.pdf")
+    for name, target in {
+        "device.txt": "/dev/zero",
+        "loop.pdf": "loop.pdf",
+        "host.txt": "/etc/passwd",
+        "lost.md": "gone",
+    }.items():
+        (folder / name).symlink_to(target)
+    return [path for path in folder.iterdir() if path.name != "good.html"]
+
+
 async def ingest(client: Client, watch: Watch, path: Path) -> tuple[bool, str]:
     """Ingest a file, and ping the server the whole time; whether it was an error, and what was said."""
     call = asyncio.ensure_future(client.call_tool("page_ingest", {"path": str(path)}, read_timeout_seconds=PATIENCE))
@@ -112,6 +125,9 @@ def test_hostile_files_end_in_an_answer_while_the_server_goes_on(tmp_path: Path)
                 assert len(said) < 10_000
                 path.unlink()
             assert set(idle) == {"server", "reader"}
+            for path in special_files(folder):
+                failed, said = await ingest(client, watch, path)
+                assert failed, f"{path.name}: {said}"
         watch.peaks.subtract(idle)
         return watch, outcomes, sorted(slow, reverse=True)
 
