@@ -73,20 +73,13 @@ def embedding_model(
     return folder
 
 
-def nli_model(folder: Path, labels: tuple[str, ...] = ("contradiction", "entailment", "neutral")) -> Path:
-    """An inference model that counts: entailment is 4 for each word premise and hypothesis share, contradiction 8 for each `not` in the
-    premise, neutral always 2."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _tokenizer(folder)
+def _shared_words() -> tuple[list[Any], dict[str, Any]]:
+    """Nodes that make `overlap` (batch x 1), the words two texts share, and `first` (1 where the first text is); and their tables."""
     size = len(IDS)
     known = np.zeros((size, size), dtype=np.float32)
     for word in WORDS[1:]:
         known[IDS.index(word), IDS.index(word)] = 1
-    denied = np.zeros((size, 1), dtype=np.float32)
-    denied[IDS.index("not")] = 8
-    tables = {"known": known, "denied": denied, "four": np.array(4, dtype=np.float32)}
-    tables |= {"two": np.array(2, dtype=np.float32), "one": np.array(1, dtype=np.float32), "last": np.array([2])}
-    tables |= {"tokens": np.array([1]), "words": np.array([1])}
+    tables = {"known": known, "one": np.array(1, dtype=np.float32), "last": np.array([2]), "words": np.array([1])}
     nodes = [
         helper.make_node("Cast", ["token_type_ids"], ["second_flat"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["second_flat", "last"], ["second"]),
@@ -98,6 +91,32 @@ def nli_model(folder: Path, labels: tuple[str, ...] = ("contradiction", "entailm
         helper.make_node("ReduceMax", ["seen_second"], ["in_second"], axes=[1], keepdims=0),
         helper.make_node("Mul", ["in_first", "in_second"], ["shared"]),
         helper.make_node("ReduceSum", ["shared", "words"], ["overlap"], keepdims=1),
+    ]
+    return nodes, tables
+
+
+def ranking_model(folder: Path) -> Path:
+    """A cross-encoder that counts the words question and text share."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _tokenizer(folder)
+    nodes, tables = _shared_words()
+    _save(folder, "onnx/model.onnx", ["input_ids", "token_type_ids"], nodes, tables, "overlap", ["batch", 1])
+    config = {"max_position_embeddings": 64, "id2label": {0: "LABEL_0"}}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+def nli_model(folder: Path, labels: tuple[str, ...] = ("contradiction", "entailment", "neutral")) -> Path:
+    """An inference model that counts: entailment is 4 for each word premise and hypothesis share, contradiction 8 for each `not` in the
+    premise, neutral always 2."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _tokenizer(folder)
+    nodes, tables = _shared_words()
+    denied = np.zeros((len(IDS), 1), dtype=np.float32)
+    denied[IDS.index("not")] = 8
+    tables |= {"denied": denied, "four": np.array(4, dtype=np.float32), "two": np.array(2, dtype=np.float32)}
+    tables |= {"tokens": np.array([1])}
+    nodes += [
         helper.make_node("Mul", ["overlap", "four"], ["entailment"]),
         helper.make_node("Gather", ["denied", "input_ids"], ["denials"]),
         helper.make_node("Mul", ["denials", "first"], ["denials_first"]),
