@@ -31,8 +31,7 @@ class FormerVersion:
 
     :param doc_id: The id it had, and will have again.
     :param version: Counted from 1 for each document; the highest is the last.
-    :param ended_at: When it was replaced or removed, ISO 8601 in UTC.
-    :param change: What ended in the same change has the same number.
+    :param change: When it was replaced or removed, nanoseconds since 1970; the same for all that went in one change.
     """
 
     id: int
@@ -41,10 +40,14 @@ class FormerVersion:
     doc_id: str
     version: int
     reason: Reason
-    ended_at: str
     change: int
     page_count: int
     char_count: int
+
+    @property
+    def ended_at(self) -> str:
+        """When it was replaced or removed, as ISO 8601 in UTC."""
+        return datetime.fromtimestamp(self.change // 1_000_000_000, UTC).isoformat().replace("+00:00", "Z")
 
 
 def keep(connection: sqlite3.Connection, collection: Collection, old: Sequence[KeptDocument], reason: Reason) -> int:
@@ -160,9 +163,4 @@ def _found(connection: sqlite3.Connection, condition: str, values: dict[str, obj
         f"SELECT {_COLUMNS} FROM former_documents WHERE {condition} ORDER BY change DESC, id DESC LIMIT :limit",  # noqa: S608 - literals of ours
         values,
     )
-    return [
-        FormerVersion(
-            *row[:6], datetime.fromtimestamp(row[6] // 1_000_000_000, UTC).isoformat().replace("+00:00", "Z"), *row[6:]
-        )
-        for row in rows
-    ]
+    return [FormerVersion(*row) for row in rows]

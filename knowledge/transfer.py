@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 from pydantic import Field, ValidationError
 
@@ -36,10 +36,6 @@ from .database import Database
 from .errors import ConflictError, DiskFullError, InputError, LimitError, RactoError, StorageError
 from .packing import Count, Packed, described, lines
 from .restoring import Unpacked, unpack
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 SUFFIX = ".racto.gz"
 BATCH_PAGES = 512
@@ -263,7 +259,7 @@ class _Taken:
             chunk_rows.settled(self._connection, self._collection.id, having)
             self.vectors += len(known)
 
-    def _vector(self, text: str) -> NDArray[np.float32]:
+    def _vector(self, text: str) -> list[float]:
         import numpy as np
 
         try:
@@ -272,7 +268,8 @@ class _Taken:
             data = b""
         if not self._manifest.embedder or len(data) != 2 * self._manifest.dimension or not data:
             raise InputError("A vector is not what the file says vectors are.", "Export the collection again.")
-        return np.frombuffer(data, "<f2").astype(np.float32)
+        numbers: list[float] = np.frombuffer(data, "<f2").tolist()
+        return numbers
 
 
 def _batches(unpacked: Iterator[Unpacked]) -> Iterator[list[Unpacked]]:

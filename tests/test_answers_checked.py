@@ -313,17 +313,19 @@ def test_shuffled_citations_and_altered_numbers_are_found(
     name: str, language: str, kind: str, recall: float, false_alarms: float
 ) -> None:
     cases = _cases(name, language, 200)
-    right, wrong, named, altered, noticed = [], [], 0, 0, 0
+    right: list[bool] = []
+    wrong: list[bool] = []
+    named = altered = noticed = 0
     for case in cases:
         text = getattr(case, kind)
         for number in range(1, len(case.passages) + 1):
             marked, better = _caught(text, number, case.passages)
             (right if number == case.gold else wrong).append(marked)
             named += number != case.gold and better
-        number = re.search(r"(?<![\d.,])\d+(?![.,]*\d)", text)
-        if number and (new := str(int(number[0]) + 7)) not in case.passages[case.gold - 1].text:
+        digits = re.search(r"(?<![\d.,])\d+(?![.,]*\d)", text)
+        if digits and (new := str(int(digits[0]) + 7)) not in case.passages[case.gold - 1].text:
             altered += 1
-            changed = f"{text[: number.start()]}{new}{text[number.end() :]}"
+            changed = f"{text[: digits.start()]}{new}{text[digits.end() :]}"
             noticed += _caught(changed, case.gold, case.passages)[0]
     found, alarms = sum(wrong) / len(wrong), sum(right) / len(right)
     # As many right citations as wrong ones, so that precision does not hang on how many passages there are.

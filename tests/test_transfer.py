@@ -122,8 +122,8 @@ async def test_a_collection_carried_elsewhere_is_found_exactly_as_it_was(
     assert (await twin.embed()).done == 0
     for query in QUERIES:
         for mode in ("meaning", "words", "hybrid"):
-            here = await library.search(query, 20, mode=mode)  # type: ignore[arg-type]  # one of its literals
-            there = await twin.search(query, 20, mode=mode)  # type: ignore[arg-type]  # the same
+            here = await library.search(query, 20, mode=mode)
+            there = await twin.search(query, 20, mode=mode)
             assert [one.chunk for one in here] == [one.chunk for one in there]
             assert [one.score for one in here] == pytest.approx([one.score for one in there], abs=1e-3)
     assert embedder.texts == list(QUERIES[:1]) * 4 + [query for query in QUERIES[1:] for _ in range(4)]
