@@ -64,7 +64,8 @@ def services(settings: Settings, *recorders: Recorder) -> Generator[Services]:
 
 
 def _services(settings: Settings, *recorders: Recorder) -> Services:
-    return Services(Database(settings.database), Roots(settings.roots), partial(_connect, settings, recorders))
+    connect, embeds = partial(_connect, settings, recorders), partial(_embeds, settings)
+    return Services(Database(settings.database), Roots(settings.roots), connect, embeds)
 
 
 def _connect(settings: Settings, recorders: Sequence[Recorder], database: Database) -> Models:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..knowledge.catalogue import KeptDocument
     from ..knowledge.folder import IngestReport
+    from ..knowledge.history import FormerVersion
     from ..knowledge.ingest import Outcome
     from ..knowledge.library import Embedded
     from ..knowledge.pages import PageIndexResult
@@ -28,6 +29,7 @@ class Ingested:
     :param notes: What readers had to say: each with `source` and `note`.
     :param vectors: Passages that are found by meaning too since this call.
     :param waiting: Passages that still wait for their vector; they get it behind the call.
+    :param unembedded: Why embedding stopped; words find the documents all the same.
     """
 
     collection: str
@@ -47,6 +49,7 @@ class Ingested:
     seconds: float = 0.0
     vectors: int = 0
     waiting: int = 0
+    unembedded: str = ""
 
     def embedded(self, done: Embedded | None) -> None:
         """Add what the embedding of the chunks came to, when there is an embedder."""
@@ -110,6 +113,8 @@ class Ingested:
             lines.append(
                 f"{counted(self.vectors, 'passage')} embedded{f', {self.waiting:,} more behind this call' if self.waiting else ''}."
             )
+        if self.unembedded:
+            lines.append(f"Not embedded, so found by words only: {self.unembedded}")
         if self.left:
             lines.append(
                 f"Not finished: {counted(self.left, 'file')} left. Call page_ingest again with the same arguments to go on."
@@ -295,6 +300,42 @@ class Deleted:
     def render(self) -> str:
         """One sentence."""
         return f"Deleted {self.what}. The files themselves were not touched."
+
+
+@dataclass(slots=True)
+class Restored:
+    """Former versions of documents.
+
+    :param documents: Each with `source`, `version`, `reason` and `ended_at`.
+    :param done: Whether they came back; otherwise they could.
+    """
+
+    collection: str
+    documents: list[dict[str, str | int]]
+    done: bool
+
+    @classmethod
+    def of(cls, collection: str, versions: Sequence[FormerVersion], *, done: bool) -> Restored:
+        """What came back, or could."""
+        rows: list[dict[str, str | int]] = [
+            {"source": one.source, "version": one.version, "reason": one.reason, "ended_at": one.ended_at}
+            for one in versions
+        ]
+        return cls(collection, rows, done)
+
+    def render(self) -> str:
+        """A line for each."""
+        what = "brought back in" if self.done else "could come back in"
+        lines = [
+            f"{one_line(str(one['source']), 400)}, version {one['version']} ({one['reason']} {one['ended_at']})"
+            for one in self.documents[:LISTED]
+        ]
+        return "\n".join(
+            [
+                f"{counted(len(self.documents), 'document')} {what} {self.collection}.",
+                *_listed("Which", lines, len(self.documents)),
+            ]
+        )
 
 
 def quoted(text: str) -> str:

@@ -20,7 +20,7 @@ from ..agents.calls import ToolContext
 from ..agents.offers import Toolset
 from ..agents.toolbox import tool
 from ..agents.workers import Workers
-from ..knowledge.errors import DeclinedError, InputError, UnknownNameError
+from ..knowledge.errors import ConflictError, DeclinedError, InputError, RactoGatewayError, UnknownNameError
 from .page_resources import KeptPages
 from .services import Services
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..knowledge.catalogue import Collection, KeptDocument
     from ..knowledge.ingest import Ingester
     from ..knowledge.pages import PageIndexRAG
-    from .page_results import Deleted, Excerpt, Ingested, Listing, Outline, SearchResults
+    from .page_results import Deleted, Excerpt, Ingested, Listing, Outline, Restored, SearchResults
 
 INGEST_SECONDS = 45.0
 """Most hosts give a call 60 seconds; what is not done by then is done by the next call."""
@@ -90,7 +90,10 @@ class PageTools:
             stop.set()  # when the call is cancelled, the thread ends after the file it is at
             self.kept.changed()
         left = INGEST_SECONDS - (time.monotonic() - begun)
-        done.embedded(await self._services.libraries.embed(library, context, left))
+        try:
+            done.embedded(await self._services.libraries.embed(library, context, left))
+        except (ConflictError, RactoGatewayError) as error:  # what was ingested is kept, and words find it
+            done.unembedded = str(error)
         return done
 
     @tool(read_only=True)
@@ -214,7 +217,7 @@ class PageTools:
     async def page_delete(
         self, context: ToolContext, document: str, collection: str = "default", confirm: bool = False
     ) -> Deleted:
-        """Remove a document, or a whole collection, from the index; the files stay. The person is asked first.
+        """Remove a document, or a whole collection, from the index; the files stay. The person is asked first; page_restore undoes it.
 
         :param document: File name, path or id; * for the whole collection.
         :param confirm: true when the person said yes and cannot be asked here.
@@ -228,6 +231,26 @@ class PageTools:
         await asyncio.to_thread(self._delete, collection, target)
         self.kept.changed()
         return what
+
+    @tool()
+    async def page_restore(
+        self,
+        collection: str = "default",
+        document: Annotated[str, Field(description="path or id; empty: all that the last removal took")] = "",
+        version: Annotated[int, Field(ge=0, description="0: the last")] = 0,
+        show: Annotated[bool, Field(description="only list what could come back")] = False,
+    ) -> Restored:
+        """Undo: bring back documents that were deleted, pruned or replaced. Former versions are kept for 30 days."""
+        from ..knowledge import history
+        from ..knowledge.restoring import restore
+        from .page_results import Restored
+
+        if show:
+            with self._database.reading() as connection:
+                return Restored.of(collection, history.history(connection, collection, document or None), done=False)
+        back = await self._workers.run(restore, self._database, collection, document or None, version or None)
+        self.kept.changed()
+        return Restored.of(collection, back, done=True)
 
     def _index(self, collection: str) -> PageIndexRAG:
         from ..knowledge.pages import PageIndexRAG
@@ -313,6 +336,7 @@ def toolset(services: Services) -> Toolset:
         pages.page_outline,
         pages.page_list,
         pages.page_delete,
+        pages.page_restore,
     )
     return Toolset("pages", tools, resources=(pages.kept,))
 
