@@ -249,9 +249,8 @@ class StoreAdapter(BaseVectorStore, Generic[N]):
                 raise
             except failures as error:
                 hint = "Check that it runs, that its address and key are right, and its log."
-                raise StorageError(
-                    f"{self._title} failed: {self._shown(str(error) or type(error).__name__)}.", hint
-                ) from None
+                reason = self._shown(str(error) or type(error).__name__)
+                raise StorageError(f"{self._title} failed ({reason}).", hint) from None
 
     def _shown(self, text: str) -> str:
         """What a backend said, as one line that is safe to show."""

@@ -86,6 +86,11 @@ class ChromaStore(StoreAdapter[Where]):
                 if not (self._path or self._host):
                     self._drop()
                 self._client.close()
+                # What it leaves open to a server: its own line, and that of its client for administration.
+                for part in (self._client, self._client._admin_client):
+                    session = getattr(part._server, "_session", None)
+                    if session is not None:
+                        session.close()
                 self._client = None
 
     def _failures(self) -> tuple[type[Exception], ...]:

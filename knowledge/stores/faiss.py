@@ -123,6 +123,8 @@ class FAISSStore(StoreAdapter[None]):
         import numpy as np
 
         index = _faiss().deserialize_index(np.frombuffer(blob, dtype=np.uint8)) if blob else None
+        if len(rows) != (index.ntotal if index else 0):
+            raise ValueError
         self._index, self._type, self._next = index, head["type"], head["next"]
         self._kept = {number: _kept(record) for number, record in rows}
         self._numbers = {kept.chunk_id: number for number, kept in self._kept.items()}

@@ -101,11 +101,18 @@ class PGVectorStore(StoreAdapter[Condition]):
             self._connection = psycopg.connect(self._dsn, autocommit=True, connect_timeout=_CONNECT_SECONDS)
         return self._connection
 
-    def _sql(self, statement: str) -> Any:
-        """The statement with `{table}`, the table's name, quoted."""
-        from psycopg.sql import SQL, Identifier
+    def _name(self) -> str:
+        """The table's name, quoted."""
+        from psycopg.sql import Identifier
 
-        return SQL(statement).format(table=Identifier(*self._table.split(".", 1)))
+        return Identifier(*self._table.split(".", 1)).as_string(self._opened())
+
+    def _sql(self, statement: str) -> Any:
+        """A statement with the name in place of `{table}`."""
+        from psycopg.sql import SQL
+
+        # psycopg looks for parameters in names too: a percent sign is doubled.
+        return SQL(statement).format(table=SQL(self._name().replace("%", "%%")))
 
     def _run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         cursor = self._opened().execute(self._sql(statement), values)
@@ -113,8 +120,7 @@ class PGVectorStore(StoreAdapter[Condition]):
 
     def _kept(self) -> int | None:
         """The dimension of the table; `None` when there is no table."""
-        name = self._sql("{table}").as_string(self._opened())
-        found = self._run(_DIMENSION, [name])
+        found = self._run(_DIMENSION, [self._name()])
         return int(found[0][0]) if found else None
 
     def _dimension(self) -> int | None:

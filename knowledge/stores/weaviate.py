@@ -125,7 +125,7 @@ class WeaviateStore(StoreAdapter[Where]):
         response = self._opened().request(method, f"/v1/{path}", json=body)
         if response.status_code >= 400 and response.status_code not in allowed:
             hint = "Check the url and the key." if response.status_code in (401, 403) else "Its log may say more."
-            raise StorageError(f"Weaviate refused ({response.status_code}): {self._shown(response.text)}", hint)
+            raise StorageError(f"Weaviate refused with status {response.status_code} ({self._shown(response.text)}).", hint)
         return response
 
     def _asked_for(self, query: str) -> Any:
@@ -136,7 +136,7 @@ class WeaviateStore(StoreAdapter[Where]):
         answer = self._sent("POST", "graphql", {"query": query}).json()
         if answer.get("errors"):
             said = "; ".join(str(error.get("message")) for error in answer["errors"])
-            raise StorageError(f"Weaviate refused: {self._shown(said)}", "Its log may say more.")
+            raise StorageError(f"Weaviate refused ({self._shown(said)}).", "Its log may say more.")
         ((_, classes),) = answer["data"].items()
         return classes[self._class]
 
@@ -188,7 +188,7 @@ class WeaviateStore(StoreAdapter[Where]):
         ]
         for kept in self._sent("POST", "batch/objects", {"objects": objects}).json():
             if (errors := (kept.get("result") or {}).get("errors")) is not None:
-                raise StorageError(f"Weaviate did not keep a chunk: {self._shown(json.dumps(errors))}", "Add it again.")
+                raise StorageError(f"Weaviate did not keep a chunk ({self._shown(json.dumps(errors))}).", "Add it again.")
 
     def _nearest(
         self, vector: NDArray[Any], limit: int, native: Where | None, node: Node | None
