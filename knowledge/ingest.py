@@ -247,7 +247,7 @@ class Ingester:
         """
         if self._chunker is None:
             return []
-        new = []
+        new: list[NewChunk] = []
         for one in self._chunker.chunk(document):
             text = self.clean(one.content)
             if not text:

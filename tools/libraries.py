@@ -14,19 +14,25 @@ from typing import TYPE_CHECKING
 from ..knowledge.errors import RactoError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..agents.calls import ToolContext
+    from ..knowledge.database import Database
     from ..knowledge.embedding import BaseEmbedder
     from ..knowledge.library import Embedded, Library
-    from .services import Services
 
 logger = logging.getLogger(__name__)
 
 
 class Libraries:
-    """One `Library` for each collection, over the services of a server."""
+    """One `Library` for each collection of a database.
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    :param embeds: Makes what gives texts their vectors; called once, when the first library is made.
+    """
+
+    def __init__(self, database: Database, embeds: Callable[[], BaseEmbedder | None]) -> None:
+        self._database = database
+        self._embeds = embeds
         self._made: dict[str, Library] = {}
         self._lock = threading.Lock()
         self._jobs: dict[str, asyncio.Task[None]] = {}
@@ -42,12 +48,12 @@ class Libraries:
 
         with self._lock:
             if collection not in self._made:
-                self._made[collection] = Library(self._services.database, collection, embedder=self._embedder)
+                self._made[collection] = Library(self._database, collection, embedder=self._embedder)
             return self._made[collection]
 
     @cached_property
     def _embedder(self) -> BaseEmbedder | None:
-        return self._services.embeds(self._services)
+        return self._embeds()
 
     def forget(self, collection: str) -> None:
         """Make the library anew when it is next asked for: the collection is gone."""

@@ -68,14 +68,14 @@ class Services:
         """The collections, each with what searches it."""
         from .libraries import Libraries  # not needed before the first document
 
-        return Libraries(self)
+        return Libraries(self.database, lambda: self.embeds(self))
 
     @cached_property
     def watches(self) -> Watches:
         """The folders that are followed."""
         from .watches import Watches
 
-        return Watches(self)
+        return Watches(self.database, self.roots, self.libraries)
 
     def connected(self) -> Models:
         """The way to the models; the first time this imports it, which blocks.

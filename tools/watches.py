@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from ..knowledge.errors import RactoError, UnknownNameError
 
 if TYPE_CHECKING:
+    from ..knowledge.database import Database
+    from ..knowledge.roots import Roots
     from ..knowledge.watching import WatchReport
-    from .services import Services
+    from .libraries import Libraries
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +53,8 @@ class Watched:
 class Watches:
     """The followed folders of a server. Each has a thread of its own."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, database: Database, roots: Roots, libraries: Libraries) -> None:
+        self._database, self._roots, self._libraries = database, roots, libraries
         self._running: dict[tuple[str, str], Watched] = {}
         self._lock = threading.Lock()
         self._resumed = False
@@ -71,12 +73,12 @@ class Watches:
         :raises AccessError: it is outside the roots.
         :raises InputError: it is no folder, or the pattern is wrong.
         """
-        real = self._services.roots.resolve(folder)
+        real = self._roots.resolve(folder)
         since = datetime.now(UTC).isoformat(timespec="seconds")
         kept = Watched(str(real), collection, pattern, since)
         self.end(str(real), collection, missing_is_fine=True)
         self._start(kept, loop)
-        with self._services.database.writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO watched_folders VALUES (?, ?, ?, ?)", (collection, str(real), pattern, since)
             )
@@ -92,7 +94,7 @@ class Watches:
             running = self._running.pop((collection, real), None)
         if running:
             running.stop.set()
-        with self._services.database.writing() as connection:
+        with self._database.writing() as connection:
             gone = connection.execute(
                 "DELETE FROM watched_folders WHERE collection = ? AND folder = ?", (collection, real)
             ).rowcount
@@ -108,7 +110,7 @@ class Watches:
         return [running.get((one.collection, one.folder), one) for one in self._kept()]
 
     def _kept(self) -> list[Watched]:
-        with self._services.database.reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT folder, collection, pattern, since FROM watched_folders ORDER BY 2, 1"
             ).fetchall()
@@ -121,23 +123,23 @@ class Watches:
             if (kept.collection, kept.folder) in self._running:
                 return
             self._running[kept.collection, kept.folder] = kept
-        library = self._services.libraries.get(kept.collection)
+        library = self._libraries.get(kept.collection)
 
         def report(told: WatchReport) -> None:
             kept.told(told)
             if told.ingested.added or told.ingested.updated:
-                loop.call_soon_threadsafe(self._services.libraries.embed_behind, library)
+                loop.call_soon_threadsafe(self._libraries.embed_behind, library)
 
         def follow() -> None:
             try:
-                self._services.roots.resolve(kept.folder)  # the roots may be others than when it was begun
+                self._roots.resolve(kept.folder)  # the roots may be others than when it was begun
                 watch(
                     library.ingester,
                     kept.folder,
                     kept.pattern,
                     stop=kept.stop,
                     on_report=report,
-                    allows=self._services.roots.allows,
+                    allows=self._roots.allows,
                 )
             except RactoError as error:
                 kept.state = f"not followed: {error}"
