@@ -20,7 +20,7 @@ class HandedPath(type(Path())):  # type: ignore[misc]  # the class of paths on t
 
     def resolve(self, strict: bool = False) -> Path:
         """Itself: where it leads has no path."""
-        return self  # type: ignore[no-any-return]  # its base is not known to the type checker
+        return self
 
 
 def handed_path(path: str, name: str) -> Path:

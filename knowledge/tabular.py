@@ -24,7 +24,7 @@ def write_rows(rows: Iterable[Sequence[str]], builder: DocumentBuilder) -> None:
     if place:
         builder.add("\n".join(map(_joined, first[:place])))
     header = "" if place is None else _joined(first[place])
-    body = map(_joined, chain(first if place is None else first[place + 1 :], lines))
+    body: Iterable[str] = map(_joined, chain(first if place is None else first[place + 1 :], lines))
     if len(header) > _LONGEST_HEADER:
         body, header = chain([header], body), ""
     empty = True

@@ -35,7 +35,7 @@ def picture(text: str, mode: str = "L", size: tuple[int, int] = (900, 300)) -> I
 
 def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, kind, **options)  # type: ignore[arg-type]  # each format has options of its own
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 

@@ -22,6 +22,8 @@ _LONGEST_CELL = 10 * 2**20
 class CsvReader(BaseReader):
     """Reads CSV and TSV; rows stay whole, and their header stands above every block of them."""
 
+    isolated = True  # a table of some size takes many times that while it is read
+
     @property
     def supported_extensions(self) -> frozenset[str]:
         """`.csv` and `.tsv`."""

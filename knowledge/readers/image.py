@@ -52,7 +52,7 @@ class ImageReader(BaseReader):
             from PIL import Image, UnidentifiedImageError
         except ImportError:
             raise ReadError(
-                f"{path.name} cannot be read: Pillow is not installed.", "Run `pip install 'racto[images]'`."
+                f"{path.name} cannot be read: Pillow is not installed.", "Run `pip install 'racto[rag-image]'`."
             ) from None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our limits are narrower than Pillow's, and damaged EXIF is left out
