@@ -61,11 +61,14 @@ def best_of(scores: Iterable[tuple[int, float]], whole: Callable[[int], int]) ->
     return best
 
 
-def unrelated_cosine(vectors: npt.NDArray[np.float32]) -> float:
-    """The mean cosine of any two different ones of these vectors.
+def unrelated_cosine(vectors: npt.NDArray[np.float32], query: Sequence[float] | None = None) -> float:
+    """What the cosine of a question with texts that have nothing to do with it comes to: the mean over a sample of all texts.
+
+    In a language the model does not speak, questions are less like the texts than texts are like each other: only the question tells.
 
     :param vectors: Of a collection or a sample of it; of more than 512, as many are taken at even distances. Of any length but 0.
-    :returns: 0 when there are fewer than two.
+    :param query: The vector of the question; without one, the mean cosine of any two different texts.
+    :returns: 0 when there are fewer than two texts.
     """
     import numpy as np
 
@@ -75,6 +78,8 @@ def unrelated_cosine(vectors: npt.NDArray[np.float32]) -> float:
     sample = vectors[spread].astype(np.float64)
     sample /= np.linalg.norm(sample, axis=1, keepdims=True)
     count = len(sample)
+    if query is not None:
+        return float(sample.mean(axis=0) @ query / np.linalg.norm(query))
     return float(((sample.sum(axis=0) ** 2).sum() - count) / (count * (count - 1)))
 
 

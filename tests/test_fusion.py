@@ -86,6 +86,14 @@ def test_what_unrelated_texts_come_to_is_the_mean_over_all_pairs() -> None:
     assert unrelated_cosine(vectors[:1]) == unrelated_cosine(vectors[:0]) == 0
 
 
+def test_with_a_question_it_is_how_much_that_is_like_all_texts() -> None:
+    vectors = np.random.default_rng(5).normal(0.4, 1, (40, 16)).astype(np.float32)
+    question = np.random.default_rng(6).normal(0, 3, 16)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = unit @ question / np.linalg.norm(question)
+    assert unrelated_cosine(vectors, question.tolist()) == pytest.approx(float(cosines.mean()), abs=1e-5)
+
+
 def test_a_sample_tells_what_unrelated_texts_come_to() -> None:
     vectors = np.random.default_rng(4).normal(0.2, 1, (20_000, 32)).astype(np.float32)
     unit = vectors.astype(np.float64) / np.linalg.norm(vectors, axis=1, keepdims=True)
