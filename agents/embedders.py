@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from ..knowledge.embedding import BaseEmbedder
 from ..knowledge.errors import InputError, MalformedResponseError, ModelNotAvailableError, unknown_name
 from ..knowledge.vocabulary import EmbeddingConfig, EmbeddingResponse
 from .gateway import ModelGateway
+from .local_models import KNOWN
 from .providers import Provider, make
 from .providers.embeddings import batches
 from .providers.sentence_transformers import SentenceTransformersProvider
@@ -52,7 +53,7 @@ def purposes(provider: str, model: str) -> tuple[Purpose, Purpose]:
     if provider == "google":
         return Purpose(extra={"taskType": "RETRIEVAL_DOCUMENT"}), Purpose(extra={"taskType": "RETRIEVAL_QUERY"})
     for name, document, question in _PREFIXES:
-        if name.search(model):
+        if name.search(KNOWN.get(model, model)):
             return Purpose(document), Purpose(question)
     return Purpose(), Purpose()
 
@@ -121,7 +122,9 @@ class GatewayEmbedder(BaseEmbedder):
         """The vector of a question, told apart from documents where the model does so."""
         return (await self._ask([text], self._question))[0]
 
-    embed = blocking(aembed)
+    def embed(self, texts: list[str]) -> list[list[float]]:
+        """The same as `aembed`, blocking."""
+        return blocking(self.aembed)(texts)
 
     async def _ask(self, texts: list[str], purpose: Purpose) -> list[list[float]]:
         vectors: list[list[float]] = []
@@ -295,7 +298,7 @@ class SentenceTransformersEmbedder(ProviderEmbedder):
         super().__init__(make("sentence_transformers", folders=folders), model, batch_size=batch_size)
 
 
-EMBEDDERS: dict[str, type[ProviderEmbedder]] = {
+EMBEDDERS: dict[str, Callable[..., ProviderEmbedder]] = {
     "openai": OpenAIEmbedder,
     "google": GoogleEmbedder,
     "voyage": VoyageEmbedder,

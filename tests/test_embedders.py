@@ -78,7 +78,7 @@ every = pytest.mark.parametrize("name", MAKERS)
 
 def cosine(one: list[float], other: list[float]) -> float:
     """Of two unit vectors."""
-    return sum(map(mul, one, other))
+    return math.fsum(map(mul, one, other))
 
 
 def asked(request: Received) -> list[str]:
@@ -161,6 +161,7 @@ def test_a_model_of_a_setting_is_told_what_its_makers_say() -> None:
         "passage: ",
         "query: ",
     ]
+    assert [each.prefix for each in purposes("sentence_transformers", "BgeSmallEn")][1].startswith("Represent this")
     for model in ("sentence-transformers/all-MiniLM-L6-v2", "intfloat/multilingual-e5-large-instruct", "bge-m3"):
         assert [each.prefix for each in purposes("huggingface", model)] == ["", ""]
 

@@ -77,8 +77,8 @@ def test_a_cross_encoder_of_pytorch_scores_as_its_library_does(tmp_path: Path) -
         num_attention_heads=2,
         intermediate_size=16,
         max_position_embeddings=32,
-        num_labels=1,
     )
+    config.num_labels = 1
     BertForSequenceClassification(config).save_pretrained(folder)
     BertTokenizer(str(tmp_path / "vocab.txt")).save_pretrained(folder)
     expected = library.CrossEncoder(str(folder), device="cpu", local_files_only=True).predict(
