@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +50,8 @@ def handed(data: bytes | BinaryIO, name: str, max_bytes: int) -> Generator[Path]
             file.flush()
             yield handed_path(f"/proc/{os.getpid()}/fd/{file.fileno()}", name)
     else:
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="racto-") as folder:
             path = Path(folder) / name
             path.write_bytes(content)

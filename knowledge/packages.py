@@ -104,9 +104,7 @@ class Package:
         if part not in self:
             return {}
         names = {"title": "title", "creator": "author", "subject": "subject", "keywords": "keywords"}
-        found = {
-            names.get(local(child.tag), ""): " ".join((child.text or "").split()) for child in self.parse(part)
-        }
+        found = {names.get(local(child.tag), ""): " ".join((child.text or "").split()) for child in self.parse(part)}
         return {name: value for name, value in found.items() if name and value}
 
 
