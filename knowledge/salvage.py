@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from .catalogue import Collection
+from . import chunk_rows, chunk_vectors, vectors
+from .catalogue import known_collection
 from .database import Database
-from .errors import StorageError, UnknownNameError
+from .errors import RactoError, StorageError, UnknownNameError
 from .indexing import reindex
+from .vector_blocks import read_vectors
 
 TABLES = (
-    "collections", "documents", "pages", "prompt_versions", "template_versions", "contexts", "context_messages", "context_files",
-    "usage", "budget_limits", "former_documents",
+    "collections", "documents", "pages", "chunks", "stored_chunks", "prompt_versions", "template_versions", "contexts", "context_messages", "context_files",
+    "usage", "budget_limits", "former_documents", "watched_folders",
 )  # fmt: skip
 """What cannot be made again from something else."""
 
@@ -59,10 +63,11 @@ def rebuild(path: Path, progress: Callable[[int, int], None] | None = None) -> S
             _copy_all(path, new, salvage)
             _keep_whole_documents(new, salvage)
             _keep_conversations(new)
+            _keep_vectors(path, new)
             for table in TABLES:
                 salvage.saved[table] = new.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - a name of ours
-            for row in new.execute("SELECT id, name, revision, analyser FROM collections").fetchall():
-                reindex(new, Collection(*row), progress)
+            for (name,) in new.execute("SELECT name FROM collections").fetchall():
+                reindex(new, known_collection(new, name), progress)
         fresh.close()
         for suffix in ("", "-wal", "-shm"):
             part = path.with_name(path.name + suffix)
@@ -96,7 +101,7 @@ def _check_unused(path: Path) -> None:
 
 
 def _copy_all(path: Path, new: sqlite3.Connection, salvage: Salvage) -> None:
-    old = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    old = _opened(path)
     new.execute("PRAGMA defer_foreign_keys=ON")  # a document may be there whose collection is lost
     try:
         for table in TABLES:
@@ -108,6 +113,10 @@ def _copy_all(path: Path, new: sqlite3.Connection, salvage: Salvage) -> None:
             )
     finally:
         old.close()
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
 def _rows(old: sqlite3.Connection, table: str, columns: str, file_size: int) -> Iterator[tuple[object, ...]]:
@@ -144,6 +153,7 @@ def _keep_whole_documents(new: sqlite3.Connection, salvage: Salvage) -> None:
         new.execute("DELETE FROM pages WHERE document_id = ?", (document,))
         new.execute("DELETE FROM documents WHERE id = ?", (document,))
     salvage.lost_pages = new.execute("DELETE FROM pages WHERE document_id NOT IN (SELECT id FROM documents)").rowcount
+    new.execute("DELETE FROM chunks WHERE NOT json_valid(heading_path) OR id >> 16 NOT IN (SELECT id FROM pages)")
     new.execute(
         """INSERT INTO collections (id, name, revision, analyser, created_at)
            SELECT DISTINCT collection_id, 'recovered-' || collection_id, 0, '', datetime('now') FROM documents
@@ -160,3 +170,60 @@ def _keep_conversations(new: sqlite3.Connection) -> None:
            SELECT context_id, '', 'recovered-' || context_id, '', '', '', 0, min(created_at), max(created_at) FROM context_messages
            WHERE context_id NOT IN (SELECT id FROM contexts) GROUP BY context_id"""
     )
+
+
+def _keep_vectors(path: Path, new: sqlite3.Connection) -> None:
+    """Keep the vectors that can be read, block by block. A chunk of a document that has none waits for one; a chunk of a store goes."""
+    names = [row[0] for row in new.execute("SELECT name FROM collections")]
+    owners = {chunk_vectors.space_name(one): one for one in (known_collection(new, name) for name in names)}
+    for one in owners.values():
+        chunk_rows.wait_all(new, one.id)
+    stored: list[int] = []
+    old, size = _opened(path), path.stat().st_size
+    try:
+        for row in _rows(old, "vector_spaces", "id, name, label, dimension, revision", size):
+            new.execute(
+                "INSERT OR IGNORE INTO vector_spaces (id, name, label, dimension, revision) VALUES (?,?,?,?,?)", row
+            )
+        for row in _rows(old, "vector_blocks", "space_id, ids, serials", size):
+            of, ids = _keep_block(old, new, row, owners)
+            if of in owners:
+                chunk_rows.settled(new, owners[of].id, ids)
+            else:
+                stored += ids
+    finally:
+        old.close()
+    new.execute("DELETE FROM stored_chunks WHERE id NOT IN (SELECT value FROM json_each(?))", (json.dumps(stored),))
+    for name, one in owners.items():
+        space = vectors.space_named(new, name)
+        if not one.store:
+            new.execute("UPDATE collections SET embedder = ? WHERE id = ?", (space.label if space else "", one.id))
+
+
+def _keep_block(
+    old: sqlite3.Connection, new: sqlite3.Connection, row: tuple[Any, ...], owners: Container[str]
+) -> tuple[str, list[int]]:
+    """Copy the vectors of a block whose chunks are there; none when anything of it cannot be read.
+
+    :returns: The name of their space, and their ids.
+    """
+    import numpy as np
+
+    try:
+        space_id, ids, serials = row
+        found = new.execute(
+            "SELECT id, name, label, dimension, revision FROM vector_spaces WHERE id = ?", (space_id,)
+        ).fetchone()
+        space = vectors.Space(*found)
+        there = np.frombuffer(ids, np.int64)
+        data = read_vectors(old, space.id, space.dimension, np.frombuffer(serials, np.int64))
+        table = "chunks" if space.name in owners else "stored_chunks"
+        chunks = new.execute(
+            f"SELECT id FROM {table} WHERE id IN (SELECT value FROM json_each(?))",  # noqa: S608 - names of ours
+            (json.dumps(there.tolist()),),
+        ).fetchall()
+        kept = np.isin(there, [chunk[0] for chunk in chunks])
+        vectors.put(new, space, there[kept].tolist(), data[kept])
+    except (sqlite3.DatabaseError, RactoError, TypeError, ValueError):
+        return "", []
+    return space.name, there[kept].tolist()

@@ -19,15 +19,21 @@ from racto.knowledge.catalogue import (
     read_pages,
     text_of,
 )
+from racto.knowledge.chunks import Chunk
 from racto.knowledge.database import Database
 from racto.knowledge.errors import CorruptError, StorageError, UnknownNameError
+from racto.knowledge.library import Library
 from racto.knowledge.pages import PageIndexRAG
 from racto.knowledge.prompt_store import PromptStore
 from racto.knowledge.prompts import RactoPrompt
+from racto.knowledge.restoring import restore
 from racto.knowledge.salvage import rebuild
+from racto.knowledge.stores.sqlite import SQLiteStore
+
+from tests.test_document_versions import Words
 
 SQLITE_PAGE = 4096
-ROOTS = 44
+ROOTS = 60
 """The first pages hold the schema and the roots of the tables; what hangs on a damaged root is lost."""
 COUNT = 40
 
@@ -177,6 +183,51 @@ def test_a_database_in_use_is_not_moved_away(tmp_path: Path, sound: bytes) -> No
             rebuild(path)
         other.communicate("")
     assert rebuild(path).saved["documents"] == COUNT
+
+
+@pytest.mark.anyio
+async def test_chunks_vectors_versions_and_stores_are_saved_too(tmp_path: Path) -> None:
+    path = tmp_path / "racto.db"
+    with closing(Database(path)) as database:
+        library = Library(database, embedder=Words())
+        for number in range(COUNT):
+            library.ingester.text(text_number(number), f"doc-{number}.md")
+        await library.embed()
+        library.ingester.text("Another text.", "doc-0.md")  # waits for its vector
+        before = [(one.chunk, one.score) for one in await library.search("keyword7zebra", 50)]
+        store = SQLiteStore(database=database)
+        store.add([Chunk(f"chunk {number}", embedding=[1.0, float(number)]) for number in range(9)])
+        stored = [(one.chunk.content, one.score) for one in store.search([1.0, 2.0], 9)]
+    saved = rebuild(path).saved
+    assert saved["chunks"] > COUNT
+    with closing(Database(path)) as database:
+        embedder = Words()
+        library = Library(database, embedder=embedder)
+        assert [(one.chunk, one.score) for one in await library.search("keyword7zebra", 50)] == before
+        assert (await library.embed()).done == 1
+        assert embedder.texts[1:] == ["Another text."]
+        store = SQLiteStore(database=database)
+        assert [(one.chunk.content, one.score) for one in store.search([1.0, 2.0], 9)] == stored
+        assert [one.source for one in restore(database, "default", "doc-0.md")] == ["doc-0.md"]
+
+
+@pytest.mark.anyio
+async def test_what_damage_took_of_the_vectors_is_embedded_again(tmp_path: Path) -> None:
+    path = tmp_path / "racto.db"
+    with closing(Database(path)) as database:
+        library = Library(database, embedder=Words())
+        for number in range(COUNT):
+            library.ingester.text(text_number(number), f"doc-{number}.md")
+        await library.embed()
+        total = library.count()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM vectors WHERE id % 3 = 0")
+        connection.commit()
+    rebuild(path)
+    with closing(Database(path)) as database:
+        library = Library(database, embedder=Words())
+        assert (await library.embed()).done == total  # they were in one block
+        assert (await library.search("keyword7zebra", 1, mode="meaning"))[0].chunk.metadata.source.startswith("doc-")
 
 
 def test_there_is_nothing_to_rebuild_without_a_file(tmp_path: Path) -> None:
