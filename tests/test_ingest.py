@@ -247,7 +247,7 @@ def test_every_file_that_fails_is_told_with_its_reason_and_the_rest_is_read(data
     (folder / "scan.pdf").write_bytes(pdf_bytes([""]))
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7\nnothing of the kind")
     (folder / "binary.txt").write_bytes(bytes(range(256)) * 20)
-    (folder / "picture.png").write_bytes(b"\x89PNG")
+    (folder / "film.mp4").write_bytes(b"\0\0\0\x18ftyp")
     (folder / "out.txt").symlink_to("/etc/passwd")
     report = ingest_folder(Ingester(database), folder)
     assert _names(report.added) == ["good"]
@@ -260,7 +260,7 @@ def test_every_file_that_fails_is_told_with_its_reason_and_the_rest_is_read(data
     }
     assert all(reason for _, _, reason in report.failed)
     assert any("OCR" in reason for _, _, reason in report.failed)
-    assert _names(report.skipped) == ["picture"]
+    assert _names(report.skipped) == ["film"]
 
 
 def test_a_file_without_permission_is_told_and_read_when_it_may_be() -> None:
