@@ -19,7 +19,7 @@ from .settings import Settings
 if TYPE_CHECKING:
     from ..agents.offers import Toolset
     from ..agents.telemetry import Recorder
-    from ..knowledge.embedding import BaseEmbedder
+    from ..tools.libraries import Equipment
     from ..tools.services import Models
     from .mcp import RactoMCPServer
 
@@ -64,8 +64,8 @@ def services(settings: Settings, *recorders: Recorder) -> Generator[Services]:
 
 
 def _services(settings: Settings, *recorders: Recorder) -> Services:
-    connect, embeds = partial(_connect, settings, recorders), partial(_embeds, settings)
-    return Services(Database(settings.database), Roots(settings.roots), connect, embeds)
+    connect, equip = partial(_connect, settings, recorders), partial(_equip, settings)
+    return Services(Database(settings.database), Roots(settings.roots), connect, equip)
 
 
 def _connect(settings: Settings, recorders: Sequence[Recorder], database: Database) -> Models:
@@ -74,13 +74,10 @@ def _connect(settings: Settings, recorders: Sequence[Recorder], database: Databa
     return connect(settings, database, *recorders)
 
 
-def _embeds(settings: Settings, kept: Services) -> BaseEmbedder | None:
-    """What gives chunks their vectors: the first of the embedding models that are set."""
-    if not settings.embedding_models:
-        return None
-    from ..agents.embedders import GatewayEmbedder
+def _equip(settings: Settings, kept: Services) -> Equipment:
+    from .library import equip  # nobody pays for documents who has none
 
-    return GatewayEmbedder(kept.connected().gateway, settings.embedding_models[0])
+    return equip(settings, kept)
 
 
 def registry(settings: Settings, features: Iterable[Toolset]) -> ToolRegistry:

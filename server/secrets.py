@@ -36,6 +36,9 @@ KNOWN = {
     "OPENROUTER_API_KEY": "openrouter",
     "MISTRAL_API_KEY": "mistral",
     "PINECONE_API_KEY": "pinecone",
+    "QDRANT_API_KEY": "qdrant",
+    "WEAVIATE_API_KEY": "weaviate",
+    "MILVUS_TOKEN": "milvus",
 }
 """Secret → what it is for."""
 

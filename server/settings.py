@@ -99,6 +99,25 @@ def _keyless(url: str) -> str:
     return url
 
 
+def _known_store(text: str | None) -> str | None:
+    from ..knowledge.stores import STORES
+
+    if text is None:
+        return None
+    name, equals, address = text.partition("=")
+    if name not in STORES:
+        raise ValueError(str(unknown_name("vector store", name, STORES)))
+    if not equals or not address:
+        raise ValueError("write it as store=address")
+    if re.search(r"//[^/?#]*:[^/?#]*@", address) or any(
+        _SECRET_PARAMETER.search(key) for key, _ in parse_qsl(urlsplit(address).query, keep_blank_values=True)
+    ):
+        raise ValueError(
+            "an address holds no key or password; keep a key with `racto keys set NAME`, and PostgreSQL's in PGPASSWORD"
+        )
+    return text
+
+
 def _provider_name(name: str) -> str:
     if not re.fullmatch(r"[a-z_]+", name):
         raise ValueError("write it as provider=address")
@@ -139,7 +158,21 @@ class Settings(BaseModel):
         description="Models that answer, as provider/model, the later ones when the earlier fail: ollama/llama3.2, openai/gpt-4o.",
     )
     embedding_models: Names = Field(
-        default=(), description="Models that embed, as provider/model: ollama/nomic-embed-text."
+        default=(),
+        description="Models that embed, as provider/model: ollama/nomic-embed-text; documents are searched by meaning with the first.",
+    )
+    models_folder: AbsolutePath | None = Field(
+        default=None, description="Folder with models that run here: sentence_transformers/NAME is one of its folders."
+    )
+    reranker: str | None = Field(
+        default=None,
+        description="What orders the best passages again when a search asks for it: chat, a chat model as provider/model, or the "
+        "cross-encoder sentence_transformers/NAME.",
+    )
+    vector_store: Annotated[str | None, AfterValidator(_known_store)] = Field(
+        default=None,
+        description="Where vectors are kept when not in the database: qdrant=http://box:6333, pgvector=postgresql://box/racto, "
+        "chroma=box:8000, milvus=…, weaviate=… or pinecone=INDEX; keep its key with `racto keys set QDRANT_API_KEY`.",
     )
     base_urls: Annotated[dict[Annotated[str, AfterValidator(_provider_name)], Address], BeforeValidator(_pairs)] = (
         Field(default={}, description="Where a provider is when not at its usual address: ollama=http://box:11434.")

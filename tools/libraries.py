@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,21 +19,36 @@ if TYPE_CHECKING:
 
     from ..agents.calls import ToolContext
     from ..knowledge.database import Database
-    from ..knowledge.embedding import BaseEmbedder
+    from ..knowledge.embedding import BaseEmbedder, Reranker
     from ..knowledge.library import Embedded, Library
+    from ..knowledge.stores import BaseVectorStore
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What libraries stand on besides the database.
+
+    :param embedder: What gives texts their vectors; without one, words are searched alone.
+    :param reranker: What orders the best passages again, when a search asks for it.
+    :param store: Makes where the vectors of a collection are kept, when that is not the database.
+    """
+
+    embedder: BaseEmbedder | None = None
+    reranker: Reranker | None = None
+    store: Callable[[str], BaseVectorStore] | None = None
 
 
 class Libraries:
     """One `Library` for each collection of a database.
 
-    :param embeds: Makes what gives texts their vectors; called once, when the first library is made.
+    :param equip: What all of them are equipped with; called once, when the first library is made.
     """
 
-    def __init__(self, database: Database, embeds: Callable[[], BaseEmbedder | None]) -> None:
+    def __init__(self, database: Database, equip: Callable[[], Equipment]) -> None:
         self._database = database
-        self._embeds = embeds
+        self._equip = equip
         self._made: dict[str, Library] = {}
         self._lock = threading.Lock()
         self._jobs: dict[str, asyncio.Task[None]] = {}
@@ -48,12 +64,19 @@ class Libraries:
 
         with self._lock:
             if collection not in self._made:
-                self._made[collection] = Library(self._database, collection, embedder=self._embedder)
+                has = self._equipment
+                self._made[collection] = Library(
+                    self._database,
+                    collection,
+                    embedder=has.embedder,
+                    reranker=has.reranker,
+                    store=has.store(collection) if has.store and has.embedder else None,
+                )
             return self._made[collection]
 
     @cached_property
-    def _embedder(self) -> BaseEmbedder | None:
-        return self._embeds()
+    def _equipment(self) -> Equipment:
+        return self._equip()
 
     def forget(self, collection: str) -> None:
         """Make the library anew when it is next asked for: the collection is gone."""

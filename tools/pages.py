@@ -316,14 +316,17 @@ class PageTools:
         from ..knowledge import catalogue, indexing
 
         indexing.freshen(self._database, name)
+        library = self._services.libraries.get(name)
+        if document is None:
+            library.clear()
         with self._database.writing() as connection:
             collection = catalogue.known_collection(connection, name)
             if document is None:
                 indexing.drop(connection, collection)
                 self._indexes.pop(name, None)
-                self._services.libraries.forget(name)
             elif kept := catalogue.document_at(connection, collection, document.source):
                 indexing.remove(connection, collection, [kept])
+        library.sweep()
 
 
 def toolset(services: Services) -> Toolset:

@@ -19,6 +19,7 @@ from .services import Services
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ..knowledge.filters import Filters
     from ..knowledge.library import Findings, Library
     from ..knowledge.vocabulary import ChatConfig, LLMResponse
     from .chat import Answer
@@ -51,6 +52,7 @@ class RagTools:
         mode: Mode = "hybrid",
         neighbours: Annotated[int, Field(ge=0, le=5, description="passages before and after each")] = 0,
         section: Annotated[bool, Field(description="the whole section around each")] = False,
+        rerank: Annotated[bool, Field(description="order by a second, slower look")] = False,
         source: Source = "",
         type: Kind = "",  # noqa: A002 - the word a caller expects
         after: Annotated[str, Field(description="only files changed since this ISO date")] = "",
@@ -60,10 +62,12 @@ class RagTools:
         """Find exact passages that answer a question, by words and (with an embedding model) by meaning: short quotes with document,
         page and section to cite. page_search finds whole pages and matches words only; ingest, list and delete with page_*.
         """
+        from ..knowledge.filters import Filters
         from .rag_results import Passage, Passages
 
         library = await self._known(collection)
-        found = await self._search(library, query, top_k, mode, source, type, after, before, metadata)
+        among = Filters(source=source, type=type, after=after, before=before, metadata=metadata)
+        found = await _found(library, query, top_k, among, mode, rerank=rerank)
         results = []
         for one in found:
             near = neighbours or section
@@ -93,9 +97,10 @@ class RagTools:
         library = await self._known(collection)
         models = await self._services.models()
         name = named(models, model)
+        from ..knowledge.filters import Filters
         from ..knowledge.rag import answer_from  # by now most of it is there
 
-        found = await self._search(library, question, top_k, "hybrid", source, type, "", "", metadata)
+        found = await _found(library, question, top_k, Filters(source=source, type=type, metadata=metadata))
         if not found:
             return CitedAnswer.none(question, self._notes(library, found))
         kit = _Asking(lambda config: ask(models, config, call, name))
@@ -159,28 +164,23 @@ class RagTools:
                 catalogue.known_collection(connection, collection)
         return self._libraries.get(collection)
 
-    async def _search(
-        self,
-        library: Library,
-        query: str,
-        top_k: int,
-        mode: Literal["hybrid", "words", "meaning"],
-        source: str,
-        kind: str,
-        after: str,
-        before: str,
-        metadata: dict[str, str],
-    ) -> Findings:
-        from ..knowledge.filters import Filters
-
-        if not query.strip():
-            raise InputError("The question is empty.", "Say what to look for.")
-        among = Filters(source=source, type=kind, after=after, before=before, metadata=metadata)
-        return await library.search(query, top_k, among=among, mode=mode)
-
     def _notes(self, library: Library, found: Findings) -> list[str]:
         failure = self._libraries.failures.get(library.collection)
         return [*found.notes, *([f"Embedding stopped: {failure}"] if failure else [])]
+
+
+async def _found(
+    library: Library,
+    query: str,
+    top_k: int,
+    among: Filters,
+    mode: Literal["hybrid", "words", "meaning"] = "hybrid",
+    *,
+    rerank: bool = False,
+) -> Findings:
+    if not query.strip():
+        raise InputError("The question is empty.", "Say what to look for.")
+    return await library.search(query, top_k, among=among, mode=mode, rerank=rerank)
 
 
 class _Asking:

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from ..agents.budget import Budget
     from ..agents.gateway import ModelGateway
     from ..agents.models import ModelRegistry
-    from ..knowledge.embedding import BaseEmbedder
-    from .libraries import Libraries
+    from .libraries import Equipment, Libraries
     from .watches import Watches
 
 OWNER = Caller().name
@@ -34,8 +33,10 @@ class Models:
     registry: ModelRegistry
 
 
-def _nothing(services: Services) -> BaseEmbedder | None:
-    return None
+def _bare(services: Services) -> Equipment:
+    from .libraries import Equipment
+
+    return Equipment()
 
 
 def _none(database: Database) -> Models:
@@ -52,14 +53,14 @@ class Services:
 
     :param database: Where everything is kept.
     :param roots: The folders whose files a tool may read.
-    :param embeds: Makes what gives texts their vectors, over the models; called once, by the first tool that needs it. By default there is none.
+    :param equip: Makes what libraries are equipped with, over the models; called once, by the first tool that needs one. By default nothing.
     :param connect: Makes the way to the models; called once, by the first tool that needs it. By default no model is set up.
     """
 
     database: Database = field(default_factory=Database)
     roots: Roots = field(default_factory=Roots)
     connect: Callable[[Database], Models] = _none
-    embeds: Callable[[Services], BaseEmbedder | None] = _nothing
+    equip: Callable[[Services], Equipment] = _bare
     _models: Models | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
@@ -68,7 +69,7 @@ class Services:
         """The collections, each with what searches it."""
         from .libraries import Libraries  # not needed before the first document
 
-        return Libraries(self.database, lambda: self.embeds(self))
+        return Libraries(self.database, lambda: self.equip(self))
 
     @cached_property
     def watches(self) -> Watches:
