@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -175,7 +175,7 @@ def _chroma_server(folder: Path) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     program = Path(sysconfig.get_path("scripts")) / "chroma"
-    command = [program, "run", "--path", folder, "--host", "127.0.0.1", "--port", str(port)]
+    command = [str(program), "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert server.stdout is not None
     try:
@@ -272,8 +272,10 @@ def test_metadata_that_are_not_json_are_refused_by_the_name_of_their_chunk() -> 
 
 def test_a_collection_somebody_else_wrote_into_is_not_taken_for_ours(tmp_path: Path) -> None:
     import chromadb
+    from chromadb.config import Settings
 
-    with chromadb.PersistentClient(str(tmp_path), chromadb.Settings(anonymized_telemetry=False)) as client:
+    client: Any = chromadb.PersistentClient(str(tmp_path), Settings(anonymized_telemetry=False))
+    with closing(client):
         client.create_collection("theirs", configuration={"hnsw": {"space": "cosine"}}, embedding_function=None).add(
             ids=["x"], embeddings=[vector(1)], metadatas=[{"mine": 1}]
         )
@@ -359,7 +361,7 @@ def test_pinecone_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PINECONE_API_KEY", raising=False)
     with pytest.raises(ConfigError, match="PINECONE_API_KEY"):
         PineconeStore("one").count()
-    wrong: list[tuple[Mapping[str, str], str]] = [
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"index_name": "unknown", "api_key": API_KEY}, "unknown"),
         ({"index_name": "one", "api_key": "tomato-7"}, "Invalid API Key"),
     ]
