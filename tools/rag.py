@@ -30,11 +30,10 @@ EMBED_SECONDS = 45.0
 PATIENCE = 600.0
 """Seconds an answer may take; its first words keep a host's own limit at bay, as progress."""
 
-Collection = Annotated[str, Field(description="documents that are searched together")]
 TopK = Annotated[int, Field(ge=1, le=50)]
-Mode = Annotated[Literal["hybrid", "words", "meaning"], Field(description="hybrid is best for nearly everything")]
-Source = Annotated[str, Field(description="only this document or folder, or a pattern (*.md)")]
-Kind = Annotated[str, Field(description="only this kind: pdf, docx, html, md, …")]
+Mode = Literal["hybrid", "words", "meaning"]
+Source = Annotated[str, Field(description="document, folder or pattern (*.md)")]
+Kind = Annotated[str, Field(description="pdf, docx, md, …")]
 
 
 class RagTools:
@@ -47,7 +46,7 @@ class RagTools:
     async def rag_search(
         self,
         query: str,
-        collection: Collection = "default",
+        collection: str = "default",
         top_k: TopK = 5,
         mode: Mode = "hybrid",
         neighbours: Annotated[int, Field(ge=0, le=5, description="passages before and after each")] = 0,
@@ -55,12 +54,12 @@ class RagTools:
         rerank: Annotated[bool, Field(description="order by a second, slower look")] = False,
         source: Source = "",
         type: Kind = "",  # noqa: A002 - the word a caller expects
-        after: Annotated[str, Field(description="only files changed since this ISO date")] = "",
-        before: Annotated[str, Field(description="only files changed before it")] = "",
-        metadata: Annotated[dict[str, str], Field(description="only documents with these values")] = {},  # noqa: B006 - never changed; a plain default keeps the schema flat
+        after: Annotated[str, Field(description="ISO date")] = "",
+        before: str = "",
+        metadata: dict[str, str] = {},  # noqa: B006 - never changed; a plain default keeps the schema flat
     ) -> Passages:
-        """Find exact passages that answer a question, by words and (with an embedding model) by meaning: short quotes with document,
-        page and section to cite. page_search finds whole pages and matches words only; ingest, list and delete with page_*.
+        """Find exact passages that answer a question, by words and (with an embedding model) by meaning: quotes with document, page and
+        section to cite. page_search finds whole pages, by words only; page_ingest, page_list and page_delete keep both.
         """
         from ..knowledge.filters import Filters
         from .rag_results import Passage, Passages
@@ -79,17 +78,15 @@ class RagTools:
         self,
         question: str,
         call: ToolContext,
-        collection: Collection = "default",
+        collection: str = "default",
         top_k: TopK = 8,
         source: Source = "",
         type: Kind = "",  # noqa: A002
-        metadata: Annotated[dict[str, str], Field(description="only documents with these values")] = {},  # noqa: B006
-        model: Annotated[
-            str, Field(description="provider/name as models_list shows; empty: the person's own choice")
-        ] = "",
+        metadata: dict[str, str] = {},  # noqa: B006
+        model: str = "",
     ) -> CitedAnswer:
-        """Have another model answer from the documents; every sentence is then checked against the passages it cites. Costs what that
-        model costs: if you can read, rag_search is free and you answer yourself.
+        """Have another model answer from the documents, each sentence checked against the passage it cites. Costs what that model costs;
+        rag_search is free, and you can answer yourself.
         """
         from .chat import ask, named
         from .rag_results import CitedAnswer
@@ -112,12 +109,10 @@ class RagTools:
     async def rag_embed(
         self,
         call: ToolContext,
-        collection: Collection = "default",
-        again: Annotated[bool, Field(description="throw all vectors away first: after a change of model")] = False,
+        collection: str = "default",
+        again: Annotated[bool, Field(description="from the start, after a change of model")] = False,
     ) -> EmbeddingReport:
-        """Give passages their vectors, so that they are found by meaning too. page_ingest does it by itself; this goes on with what is
-        left, says how far it is, or starts over with another embedding model.
-        """
+        """Go on giving passages the vectors they are found by meaning with, which page_ingest begins, and say how far it is."""
         from .chat import nothing_set_up
         from .rag_results import EmbeddingReport
 
@@ -133,7 +128,7 @@ class RagTools:
     async def rag_watch(
         self,
         path: Annotated[str, Field(description="folder, within the allowed ones; empty lists what is followed")] = "",
-        collection: Collection = "default",
+        collection: str = "default",
         pattern: Annotated[str, Field(description="which files of the folder")] = "**/*",
         stop: Annotated[bool, Field(description="follow it no more; what was read stays")] = False,
     ) -> WatchList:
