@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 import socket
 import subprocess
 import sys
@@ -307,9 +308,40 @@ def test_weaviate_asks_for_numbers_nobody_has() -> None:
         assert ids(store, 1, filters={"month": {"lt": 3}}) == ["b"]
 
 
-def test_weaviate_says_what_it_needs() -> None:
-    with pytest.raises(ConfigError, match="url"):
+def _program(folder: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """Let there be a program `weaviate`, and nothing else, to start."""
+    program = folder / "weaviate"
+    program.write_text(f"#!/bin/sh\n{command}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the stand-in is a shell script")
+def test_weaviate_without_a_url_is_started_and_ends_with_its_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in = f'exec "{sys.executable}" -m tests.store_servers.weaviate "$@"'
+    _program(tmp_path, monkeypatch, f'cd "{Path(__file__).parents[1]}" && {stand_in}')
+    with closing(WeaviateStore()) as store:
+        store.add(chunks(3))
+        assert ids(store, 1, 1) == ["c1"]
+        assert store._server is not None
+        port = int(store._server.url.rpartition(":")[2])
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0, "it still listens"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the stand-in is a shell script")
+def test_a_weaviate_that_cannot_be_started_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _program(tmp_path, monkeypatch, "exit 3")
+    with pytest.raises(ConfigError, match="ended with 3"):
         WeaviateStore().count()
+    (tmp_path / "weaviate").unlink()
+    with pytest.raises(ConfigError, match="no program `weaviate`"):
+        WeaviateStore().count()
+
+
+def test_a_name_that_is_no_class_is_refused() -> None:
     with pytest.raises(ConfigError, match="capital"):
         WeaviateStore("chunks; drop", url="http://localhost")
 

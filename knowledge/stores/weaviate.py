@@ -16,6 +16,7 @@ from ..errors import ConfigError, ConflictError, StorageError, unknown_name
 from .adapter import Dialect, StoreAdapter
 from .filtering import Node
 from .records import Row, unpacked, uuid_of
+from .weaviate_server import WeaviateServer
 
 if TYPE_CHECKING:
     from httpx2 import Client, Response
@@ -59,7 +60,7 @@ class WeaviateStore(StoreAdapter[Where]):
     """One class of a Weaviate server (1.20 or later).
 
     :param class_name: Begins with a capital letter.
-    :param url: `http(s)://host:port`.
+    :param url: `http(s)://host:port`; `None` starts the program `weaviate` of this machine, until `close` (`weaviate_server.py`).
     :param api_key: Sent as a bearer token.
     :param additional_headers: Sent with every request.
     :param distance_metric: `cosine`; `l2` (`l2-squared`), and a score is the Euclidean distance with a minus; `ip` (`dot`), and it is
@@ -93,6 +94,7 @@ class WeaviateStore(StoreAdapter[Where]):
         self._metric = _METRICS[distance_metric]
         self._known: int | None = None
         self._client: Client | None = None
+        self._server: WeaviateServer | None = None
 
     def close(self) -> None:
         """See `BaseVectorStore.close`."""
@@ -100,6 +102,9 @@ class WeaviateStore(StoreAdapter[Where]):
             if self._client is not None:
                 self._client.close()
                 self._client = None
+            if self._server is not None:
+                self._server.stop()
+                self._server = None
 
     def _failures(self) -> tuple[type[Exception], ...]:
         import httpx2
@@ -111,10 +116,12 @@ class WeaviateStore(StoreAdapter[Where]):
 
         if self._client is None:
             if not self._url:
-                raise ConfigError(
-                    "There is no url of a Weaviate.", "Start a server and pass its url, as http://localhost:8080."
-                )
-            self._client = httpx2.Client(base_url=self._url, headers=self._headers, timeout=_SECONDS)
+                self._server = WeaviateServer()
+            url = self._server.url if self._server else self._url or ""
+            # What was started here is reached directly, whatever proxy the environment names.
+            self._client = httpx2.Client(
+                base_url=url, headers=self._headers, timeout=_SECONDS, trust_env=self._server is None
+            )
         return self._client
 
     def _sent(self, method: str, path: str, body: Any = None, allowed: Sequence[int] = ()) -> Response:
@@ -125,7 +132,9 @@ class WeaviateStore(StoreAdapter[Where]):
         response = self._opened().request(method, f"/v1/{path}", json=body)
         if response.status_code >= 400 and response.status_code not in allowed:
             hint = "Check the url and the key." if response.status_code in (401, 403) else "Its log may say more."
-            raise StorageError(f"Weaviate refused with status {response.status_code} ({self._shown(response.text)}).", hint)
+            raise StorageError(
+                f"Weaviate refused with status {response.status_code} ({self._shown(response.text)}).", hint
+            )
         return response
 
     def _asked_for(self, query: str) -> Any:
@@ -188,7 +197,9 @@ class WeaviateStore(StoreAdapter[Where]):
         ]
         for kept in self._sent("POST", "batch/objects", {"objects": objects}).json():
             if (errors := (kept.get("result") or {}).get("errors")) is not None:
-                raise StorageError(f"Weaviate did not keep a chunk ({self._shown(json.dumps(errors))}).", "Add it again.")
+                raise StorageError(
+                    f"Weaviate did not keep a chunk ({self._shown(json.dumps(errors))}).", "Add it again."
+                )
 
     def _nearest(
         self, vector: NDArray[Any], limit: int, native: Where | None, node: Node | None

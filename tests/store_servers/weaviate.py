@@ -6,7 +6,10 @@ limit above 10,000.
 
 from __future__ import annotations
 
+import argparse
+import os
 import re
+import signal
 import uuid
 from typing import Any
 
@@ -15,7 +18,7 @@ from graphql import GraphQLError, parse
 from graphql.language import FieldNode, ObjectValueNode, ValueNode
 from graphql.utilities import value_from_ast_untyped
 
-from . import RefusedError, Request
+from . import RefusedError, Request, serving
 
 MOST = 10_000
 _NUMBERS = {
@@ -61,6 +64,8 @@ class Weaviate:
                 return 200, self._batch(request.body["objects"])
             case "DELETE", ["batch", "objects"]:
                 return 200, self._delete(request.body["match"])
+            case "GET", [".well-known", "ready"]:
+                return 200, None
             case "POST", ["graphql"]:
                 return 200, self._graphql(request.body["query"])
         raise _refused(404, f"path {request.path} was not found")
@@ -218,3 +223,21 @@ def _shaped(asked: FieldNode, found: dict[str, Any], distance: float) -> dict[st
 
 def _refused(status: int, message: str) -> RefusedError:
     return RefusedError(status, {"error": [{"message": message}]})
+
+
+def main() -> None:
+    """Stand in for the program `weaviate`, with its arguments, until it is asked to end."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--host", choices=["127.0.0.1"], required=True)
+    arguments.add_argument("--port", type=int, required=True)
+    arguments.add_argument("--scheme", choices=["http"], required=True)
+    given = arguments.parse_args()
+    assert os.environ["PERSISTENCE_DATA_PATH"]
+    assert os.environ["GRPC_PORT"].isdigit()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    with serving(Weaviate(), given.port):
+        signal.sigwait([signal.SIGTERM])
+
+
+if __name__ == "__main__":
+    main()
