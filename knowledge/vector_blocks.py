@@ -5,7 +5,6 @@ The blocks of a space share out its ids in ascending order, so a change rewrites
 
 from __future__ import annotations
 
-import json
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -93,12 +92,12 @@ def blocks_of(
         if found is None:
             yield None, ids[start:]
             return
-        row, first, *packed = found
+        row, first, packed, serials, coded = found
         (following,) = connection.execute(
             "SELECT min(first) FROM vector_blocks WHERE space_id = ? AND first > ?", (space_id, first)
         ).fetchone()
         stop = len(ids) if following is None else int(np.searchsorted(ids, following))
-        yield _block(row, first, *packed, dimension), ids[start:stop]
+        yield _block(row, first, packed, serials, coded, dimension), ids[start:stop]
         start = stop
 
 
@@ -147,12 +146,13 @@ def read_vectors(connection: sqlite3.Connection, space_id: int, dimension: int, 
     rows = (serials[order] + (space_id << _SERIAL_BITS)).tolist()
     found = np.empty((len(rows), dimension), np.float32)
     for start in range(0, len(rows), _READ):
+        part = rows[start : start + _READ]
         data = connection.execute(
-            "SELECT data FROM vectors WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
-            (json.dumps(rows[start : start + _READ]),),
+            f"SELECT data FROM vectors WHERE id IN ({', '.join('?' * len(part))}) ORDER BY id",  # noqa: S608 - question marks
+            part,
         ).fetchall()
         packed = b"".join(row[0] for row in data)
-        if len(packed) != 2 * dimension * min(_READ, len(rows) - start):
+        if len(packed) != 2 * dimension * len(part):
             raise CorruptError(
                 "Vectors are missing from the database.",
                 "Run `racto doctor --rebuild`, or embed the collection again.",

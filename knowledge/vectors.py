@@ -237,8 +237,8 @@ class VectorSearcher:
         else:
             seen = turned(asked[None], mirror.centre)
             more = max(1, 384 / space.dimension)  # the fewer bits, the less they say
-            (ids, serials), codes = nearest(mirror, encode(seen)[0], int(more * (400 + 11 * limit)), ranges)
-            chosen = _near_best(estimates(codes, seen[0]), int(more * (60 + 4 * limit)))
+            (ids, serials), codes = nearest(mirror, encode(seen)[0], int(more * (800 + 20 * limit)), ranges)
+            chosen = _near_best(estimates(codes, seen[0]), int(more * (160 + 4 * limit)))
             ids = ids[chosen]
             vectors = read_vectors(connection, space.id, space.dimension, serials[chosen])
         # Summed row by row and not by a matrix product, whose rounding depends on where a row stands: equals must come out equal.
@@ -251,12 +251,12 @@ class VectorSearcher:
         import numpy as np
 
         row = connection.execute("SELECT revision, centre FROM vector_spaces WHERE id = ?", (space.id,)).fetchone()
-        revision, centre = row or (-1, None)
-        key = (space.id, exact or centre is None)
+        revision, packed = row or (-1, None)
+        centre = None if exact or packed is None else np.frombuffer(packed, np.float32)
+        key = (space.id, centre is None)
         old = self._mirrors.get(key)
         if old is None or old.revision != revision:
-            seen_from = None if key[1] else np.frombuffer(centre, np.float32)
-            new = Mirror.read(connection, space.id, space.dimension, revision, seen_from, old)
+            new = Mirror.read(connection, space.id, space.dimension, revision, centre, old)
             with self._lock:
                 self._mirrors.pop(key, None)
                 self._mirrors[key] = new

@@ -225,6 +225,7 @@ def a_vector_of_another_length_is_refused_and_nothing_is_added(examined: Examine
 @scenario()
 def a_chunk_without_a_vector_is_refused_and_nothing_is_added(examined: Examined) -> None:
     store = examined.filled(chunks(2))
+    lacking: list[float] | None
     for lacking in (None, []):
         with pytest.raises(ValueError, match="embed"):
             store.add([chunk("new", 8), Chunk("x", chunk_id="x", embedding=lacking)])

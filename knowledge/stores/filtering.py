@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ..chunks import ChunkMetadata
 from ..errors import InputError, unknown_name
@@ -268,7 +268,7 @@ class _Parser:
             return equal if operator == "eq" else Not(equal)
         if kind_of(scalar) not in ("text", "number"):
             raise InputError(f"{given!r} compares strings or numbers, not {_named(value)}.", "Use eq or ne.")
-        return Comparison(field, operator, scalar)
+        return Comparison(field, cast(Operator, operator), scalar)
 
     def _scalar(self, field: str, value: Any) -> Scalar:
         self._count(values=1)
