@@ -85,9 +85,7 @@ def ingest_folder(
     if not real.is_dir():
         raise InputError(f"{str(directory)!r} is not a folder.", "Use ingest for a single file.")
     indexing.freshen(ingester.database, ingester.collection)
-    found = [
-        one for one in walk(real, pattern, allows) if only is None or not only.isdisjoint((one[0], *one[0].parents))
-    ]
+    found = [one for one in walk(real, pattern, allows) if only is None or _among(one[0], only)]
     run = _Run(ingester, checked(metadata), len(found), progress)
     for path, problem in found:
         if (stop and stop.is_set()) or (seconds is not None and time.monotonic() - begun > seconds):
@@ -99,6 +97,11 @@ def ingest_folder(
         run.prune(real)
     run.report.seconds = round(time.monotonic() - begun, 3)
     return run.report
+
+
+def _among(path: Path, only: Set[Path]) -> bool:
+    """Whether a path is one of these, or below one."""
+    return not only.isdisjoint((path, *path.parents))
 
 
 class _Run:

@@ -2,7 +2,7 @@
 
 A version is the document with its pages and chunks, compressed. The last five of a document are kept, for thirty days, and of all together
 no more than 256 MiB. A change that takes away more than 32 million characters at once, some 16,000 pages, is not put by: it would take more
-than two seconds.
+than two seconds. What was kept under a source stays under it: the former versions of a file that was renamed are found under its old name.
 """
 
 from __future__ import annotations

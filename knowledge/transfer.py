@@ -37,7 +37,6 @@ from .errors import ConflictError, DiskFullError, InputError, LimitError, RactoE
 from .packing import Count, Packed, described, lines
 from .restoring import Unpacked, unpack
 
-SUFFIX = ".racto.gz"
 BATCH_PAGES = 512
 LONG_PAGE = 16_000
 """What is written at a time: so many pages, one longer than so many characters counted as several."""

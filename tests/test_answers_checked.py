@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from racto.knowledge.analyser import terms
 from racto.knowledge.answers import NOT_ANSWERED, CheckedAnswer, Passage, check, context, prompt
 from racto.knowledge.headings import LINE_BREAKS
+from racto.knowledge.phrases import is_courtesy, says_nothing_found
 from racto.knowledge.sentences import sentence_spans
 from racto.knowledge.snippets import stop_terms
 from racto.knowledge.turns import estimate
 
-from tests.indexes import JUDGED
+from tests.indexes import JUDGED, judged
 
 RIVER = Passage(
     "The Elbe is 1,094 kilometres long and reaches the North Sea at Cuxhaven. It has three locks below Hamburg.",
@@ -227,6 +228,18 @@ def test_any_answer_is_checked_and_only_marks_are_added(answer: str) -> None:
             assert rest.startswith(f" [{one.mark}]")
             rest = rest[len(one.mark) + 3 :]
     assert rest == answer[at:]
+
+
+@pytest.mark.parametrize(
+    ("name", "language"), [("squad_a", "en"), ("xquad_de", "de"), ("xquad_es", "es"), ("xquad_zh", "zh")]
+)
+def test_sentences_of_documents_are_not_taken_for_greetings_or_for_no_answer(name: str, language: str) -> None:
+    pages = judged(name).pages.values()
+    found = [page[start:end] for page in pages for start, end in sentence_spans(page, language=language)]
+    taken = [one for one in found if is_courtesy(one) or says_nothing_found(one)]
+    print(f"{name}: {len(taken)} of {len(found)}")
+    assert len(found) > 1000
+    assert len(taken) <= len(found) / 500
 
 
 @dataclass
