@@ -109,7 +109,7 @@ def _known_store(text: str | None) -> str | None:
         raise ValueError(str(unknown_name("vector store", name, STORES)))
     if not equals or not address:
         raise ValueError("write it as store=address")
-    if re.search(r"//[^/?#]*:[^/?#]*@", address) or any(
+    if re.search(r"//[^/?#@]*:[^/?#]+@", address) or any(
         _SECRET_PARAMETER.search(key) for key, _ in parse_qsl(urlsplit(address).query, keep_blank_values=True)
     ):
         raise ValueError(

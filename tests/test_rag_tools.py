@@ -11,6 +11,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from tests import dialects
+from tests.postgres_server import postgres_server
 from tests.test_chat_tools import House, Person, house
 
 pytestmark = pytest.mark.anyio
@@ -57,6 +58,33 @@ async def test_with_an_embedding_model_ingesting_embeds_and_searching_uses_it(tm
         assert found.structured["results"][0]["why"].startswith("meaning")
         usage = await here.ok("usage_report", by=["task", "component"])
         assert usage.structured
+
+
+async def test_the_list_of_collections_says_how_far_their_vectors_are(tmp_path: Path) -> None:
+    async with house(tmp_path) as here:
+        await filled(here)
+        listed = await here.ok("page_list")
+    assert listed.structured["collections"] == [
+        {"name": "default", "documents": 2, "pages": 2, "passages": 2, "embedder": "openai/plain", "waiting": 0}
+    ]
+    assert "vectors of openai/plain" in listed.text
+
+
+async def test_vectors_can_be_kept_by_postgres_for_a_team(tmp_path: Path) -> None:
+    with postgres_server() as url:
+        async with house(tmp_path, vector_store=f"pgvector={url}") as here:
+            await filled(here)
+            found = await here.ok("rag_search", query="zzz", mode="meaning")
+            assert len(found.structured["results"]) == 2
+            with here.kept.database.reading() as connection:
+                assert connection.execute("SELECT count(*) FROM vectors").fetchone() == (0,)
+            await here.ok("page_delete", Person(says=True), document="pets.md")
+            library = here.kept.libraries.get("default")
+            assert library.store is not None
+            assert library.store.count() == 1
+            await here.ok("page_delete", Person(says=True), document="*")
+            assert library.store.count() == 0
+            library.store.close()
 
 
 async def test_an_embedding_model_that_cannot_be_reached_costs_the_document_nothing(tmp_path: Path) -> None:
@@ -207,7 +235,10 @@ async def test_a_real_client_gets_the_same_over_stdio(tmp_path: Path) -> None:
         await client.call_tool("page_ingest", {"path": str(tmp_path)})
         found = await client.call_tool("rag_search", {"query": "kitten"})
         assert found.structured_content is not None
-        assert found.structured_content["results"][0]["document"] == "pets.md"
+        best = found.structured_content["results"][0]
+        assert best["document"] == "pets.md"
+        kept = await client.read_resource(f"racto://passages/default/{best['doc_id']}/{best['chunk']}")
+        assert [part.text for part in kept.contents if hasattr(part, "text")] == [best["text"]]
 
 
 def test_the_command_prints_cited_passages_and_its_exit_code_says_whether_any(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -236,7 +236,7 @@ class Outline:
 class Listing:
     """What is kept: collections, or the documents of one.
 
-    :param collections: Each with `name`, `documents` and `pages`.
+    :param collections: Each with `name`, `documents`, `pages`, `passages`, the `embedder` of their vectors and how many are `waiting` for one.
     :param documents: Each with `name`, `type`, `pages`, `modified`, `source` and `doc_id`.
     """
 
@@ -247,11 +247,18 @@ class Listing:
     rest: str
 
     @classmethod
-    def of_collections(cls, there: Sequence[tuple[str, int, int]]) -> Listing:
-        """Every collection."""
-        rows: list[dict[str, str | int]] = [
-            {"name": name, "documents": documents, "pages": pages} for name, documents, pages in there
-        ]
+    def of_collections(
+        cls, there: Sequence[tuple[str, int, int]], vectors: Mapping[str, tuple[int, int, str]]
+    ) -> Listing:
+        """Every collection.
+
+        :param vectors: Name → passages, those without a vector, embedder.
+        """
+        rows: list[dict[str, str | int]] = []
+        for name, documents, pages in there:
+            passages, waiting, embedder = vectors[name]
+            counts: dict[str, str | int] = {"name": name, "documents": documents, "pages": pages, "passages": passages}
+            rows.append(counts | {"embedder": embedder, "waiting": waiting if embedder else 0})
         return cls("", len(rows), rows, [], "")
 
     @classmethod
@@ -277,6 +284,8 @@ class Listing:
             lines = [counted(self.total, "collection")]
             lines += [
                 f"- {one['name']}: {counted(int(one['documents']), 'document')}, {counted(int(one['pages']), 'page')}"
+                + (f", vectors of {one['embedder']}" if one["embedder"] else "")
+                + (f", {one['waiting']} to come" if one["waiting"] else "")
                 for one in self.collections
             ]
         else:

@@ -206,7 +206,8 @@ class PageTools:
 
         if not collection:
             with self._database.reading() as connection:
-                return Listing.of_collections(catalogue.collections(connection))
+                there = catalogue.collections(connection)
+                return Listing.of_collections(there, {one[0]: _vectors(connection, one[0]) for one in there})
         with self._reading(collection) as (connection, kept):
             wanted = Filters(source=source)
             total = catalogue.count_documents(connection, kept, wanted)
@@ -342,6 +343,14 @@ def toolset(services: Services) -> Toolset:
         pages.page_restore,
     )
     return Toolset("pages", tools, resources=(pages.kept,))
+
+
+def _vectors(connection: sqlite3.Connection, name: str) -> tuple[int, int, str]:
+    """How many passages a collection has, how many of them have no vector, and what made those of the others."""
+    from ..knowledge import catalogue, chunk_rows
+
+    kept = catalogue.known_collection(connection, name)
+    return chunk_rows.count(connection, kept.id), chunk_rows.waiting_count(connection, kept.id), kept.embedder
 
 
 def _range(pages: str) -> tuple[int, int | None]:

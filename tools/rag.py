@@ -14,6 +14,7 @@ from ..agents.calls import ToolContext
 from ..agents.offers import Toolset
 from ..agents.toolbox import Tool
 from ..knowledge.errors import InputError, UnknownNameError
+from .rag_resources import KeptPassages
 from .services import Services
 
 if TYPE_CHECKING:
@@ -201,4 +202,5 @@ def toolset(services: Services) -> Toolset:
             Tool.of(rag.rag_watch, idempotent=True, timeout=60.0),
             Tool.of(rag.rag_embed, idempotent=True, open_world=True, timeout=120.0),
         ),
+        resources=(KeptPassages(services.database),),
     )
