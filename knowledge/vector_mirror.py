@@ -61,6 +61,11 @@ class Mirror:
     centre: Floats | None
     stretches: list[Stretch]
 
+    @property
+    def count(self) -> int:
+        """How many vectors there are."""
+        return sum(len(stretch.ids) for stretch in self.stretches)
+
     @classmethod
     def read(
         cls,

@@ -34,6 +34,8 @@ _CODED_WIDTH = 128
 """Numbers from which on a vector has a code: shorter ones have too few bits to tell them apart, and are quickly compared."""
 _REMEMBERED = 16  # spaces
 _LEARNT_FROM = 20_000  # vectors of which the centre is the mean
+_EASY = 100_000
+"""Vectors up to which the first candidates are enough; with ten times as many, two and a half times as many candidates are."""
 _SAME = 1e-6  # what single precision may be wrong by
 
 
@@ -236,7 +238,8 @@ class VectorSearcher:
             vectors = mirror.numbers_of(ids)
         else:
             seen = turned(asked[None], mirror.centre)
-            more = max(1, 384 / space.dimension)  # the fewer bits, the less they say
+            # The fewer bits, the less they say, and the more vectors, the closer the nearest lie together.
+            more = max(1, 384 / space.dimension) * max(1, (mirror.count / _EASY) ** 0.4)
             (ids, serials), codes = nearest(mirror, encode(seen)[0], int(more * (800 + 20 * limit)), ranges)
             chosen = _near_best(estimates(codes, seen[0]), int(more * (160 + 4 * limit)))
             ids = ids[chosen]
