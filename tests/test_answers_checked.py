@@ -254,7 +254,7 @@ class Case:
 
 _QUESTION_WORDS = re.compile(
     r"(?:in |at |on |for |by |from |to )?(?:what|who|when|where|which|how many|how much|how|why|was|wer|wann|wo|welche\w*|wie viele|wie|"
-    r"qué|quién|cuándo|dónde|cuál\w*|cuánt\w*|cómo|por qué)\b",
+    r"qué|quién|cuándo|dónde|cuál\w*|cuánt\w*|cómo|por qué)\b|是?(?:为什么|什么|哪个|哪些|哪里|哪一年|多少|谁|如何|何时|怎么)",
     re.IGNORECASE,
 )
 
@@ -289,7 +289,7 @@ def _cases(name: str, language: str, number: int) -> list[Case]:
         chance.shuffle(order)
         stem = _QUESTION_WORDS.sub("", questions[asked], count=1).rstrip("?？ ").strip()
         gap = "" if language == "zh" else " "
-        words = list(best) if language == "zh" else best.split()
+        words = re.findall(r"\d+|.", best) if language == "zh" else best.split()
         answer = gap.join([word for word in words if not wanted & set(terms(word, language))][:5])
         cases.append(
             Case(
@@ -319,7 +319,7 @@ def _caught(sentence: str, number: int, passages: Sequence[Passage]) -> tuple[bo
         ("xquad_es", "es", "sentence", 0.97, 0.02),
         ("xquad_es", "es", "paraphrase", 0.85, 0.08),
         ("xquad_zh", "zh", "sentence", 0.97, 0.02),
-        ("xquad_zh", "zh", "paraphrase", 0.93, 0.16),
+        ("xquad_zh", "zh", "paraphrase", 0.93, 0.08),
     ],
 )
 def test_shuffled_citations_and_altered_numbers_are_found(
