@@ -204,6 +204,15 @@ def waiting(connection: sqlite3.Connection, collection_id: int, limit: int) -> l
     return [row[0] for row in found]
 
 
+def settled_among(connection: sqlite3.Connection, collection_id: int, rows: Iterable[int]) -> list[int]:
+    """Those of these rows that have their vector."""
+    found = connection.execute(
+        "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM chunks_waiting WHERE collection_id = ?)",
+        (json.dumps(list(rows)), collection_id),
+    )
+    return [row[0] for row in found]
+
+
 def waiting_count(connection: sqlite3.Connection, collection_id: int) -> int:
     """How many chunks have no vector yet."""
     found = connection.execute("SELECT count(*) FROM chunks_waiting WHERE collection_id = ?", (collection_id,))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .stores import BaseVectorStore
+
 
 def space_name(collection: Collection) -> str:
     """The name of the space that has the vectors of this collection."""
@@ -115,6 +117,20 @@ def put(
         vectors.put(connection, space, rows, array)
 
 
+def hand_over(
+    connection: sqlite3.Connection, collection: Collection, store: BaseVectorStore, made: Mapping[int, Sequence[float]]
+) -> None:
+    """Put the vectors of these chunks into a store that is not this database, in place of what it had of them.
+
+    :param made: Row → vector.
+    """
+    kept = list(chunk_rows.read(connection, made).values())
+    for one in kept:
+        one.chunk.embedding = list(made[one.id])
+    store.add([one.chunk for one in kept])
+    left(connection, collection, [one.chunk.chunk_id for one in kept])
+
+
 def of(connection: sqlite3.Connection, collection: Collection, kept: Sequence[KeptChunk]) -> list[list[float] | None]:
     """The vector of each of these chunks; `None` for one that waits, and for all when they are in another store."""
     found: dict[int, list[float]] = {}
@@ -137,7 +153,7 @@ def drop(connection: sqlite3.Connection, collection: Collection) -> None:
 
 
 def leaving(connection: sqlite3.Connection, collection: Collection) -> list[str]:
-    """The ids of chunks that must still be taken out of the store; one that came back is none of them."""
+    """The ids of chunks that must still be taken out of the store."""
     found = connection.execute("SELECT chunk_id FROM chunks_leaving WHERE collection_id = ?", (collection.id,))
     return [row[0] for row in found]
 

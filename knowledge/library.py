@@ -181,11 +181,13 @@ class Library:
             return
         with self.database.reading() as connection:
             collection = collection_named(connection, self.collection)
-            gone = chunk_vectors.leaving(connection, collection) if collection else []
-        if collection and gone:
+            if collection is None or not chunk_vectors.leaving(connection, collection):
+                return
+        # Whoever writes to the store holds the lock of the database: between two processes nothing is taken out that just came back.
+        with self.database.writing() as connection:
+            gone = chunk_vectors.leaving(connection, collection)
             self.store.delete(gone)
-            with self.database.writing() as connection:
-                chunk_vectors.left(connection, collection, gone)
+            chunk_vectors.left(connection, collection, gone)
 
     def clear(self) -> None:
         """Remove every document of the collection."""
@@ -283,17 +285,21 @@ class Library:
         """Keep new vectors of those chunks that are still there and still the same."""
         assert self.embedder is not None
         vector_of = dict(zip(rows, made, strict=True))
-        with self.database.reading() as connection:
-            kept = chunk_rows.read(connection, rows)
-        if self.store is not None:
-            for row, one in kept.items():
-                one.chunk.embedding = list(vector_of[row])
-            self.store.add([one.chunk for one in kept.values()])
+        name = self.embedder.name
+        if (
+            self.store is not None
+        ):  # noted before the first vector is there: or after a crash nobody would take it out again
+            with self.database.writing() as connection:
+                collection = known_collection(connection, self.collection)
+                chunk_vectors.check(collection, name, self._store_name)
+                chunk_vectors.label(connection, collection, name, self._store_name)
         with self.database.writing() as connection:
             collection = known_collection(connection, self.collection)
-            chunk_vectors.check(collection, self.embedder.name, self._store_name)
+            chunk_vectors.check(collection, name, self._store_name)
             same = chunk_rows.unchanged(connection, rows)
-            chunk_vectors.label(connection, collection, self.embedder.name, self._store_name)
+            chunk_vectors.label(connection, collection, name, self._store_name)
             if self.store is None:
-                chunk_vectors.put(connection, collection, self.embedder.name, same, [vector_of[row] for row in same])
+                chunk_vectors.put(connection, collection, name, same, [vector_of[row] for row in same])
+            else:
+                chunk_vectors.hand_over(connection, collection, self.store, {row: vector_of[row] for row in same})
             chunk_rows.settled(connection, collection.id, same)

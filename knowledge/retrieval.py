@@ -109,7 +109,7 @@ class Retriever:
         """The nearest chunks."""
         assert asked.vector is not None
         if self._store is not None:
-            found.meaning |= self._from_store(self._store, connection, asked, scope)
+            found.meaning |= self._from_store(self._store, connection, collection, asked, scope)
             return
         space = vectors.space_named(connection, chunk_vectors.space_name(collection))
         if space:
@@ -118,7 +118,12 @@ class Retriever:
             )
 
     def _from_store(
-        self, store: BaseVectorStore, connection: sqlite3.Connection, asked: Asked, scope: Scope
+        self,
+        store: BaseVectorStore,
+        connection: sqlite3.Connection,
+        collection: Collection,
+        asked: Asked,
+        scope: Scope,
     ) -> dict[int, float]:
         """The nearest chunks of a store that is not this database; it is asked for more until enough of them may be shown."""
         assert asked.vector is not None
@@ -130,7 +135,8 @@ class Retriever:
                 if row is not None and scope.holds(row):
                     near[row] = one.score
             if len(near) >= CHUNK_DEPTH // 3 or depth >= there:
-                return near
+                # What waits has changed, and the store may still have the vector of what it was.
+                return {row: near[row] for row in chunk_rows.settled_among(connection, collection.id, near)}
             depth *= 4
 
     def _unrelated(self, connection: sqlite3.Connection, collection: Collection) -> float:
