@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..knowledge.errors import RactoError
+from ..knowledge.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,9 +93,12 @@ class Libraries:
             return None
         if running := self._jobs.get(library.collection):
             running.cancel()  # what it has done is kept, and this call goes on and can say how far it is
-        done = await library.embed(
-            lambda at, total: context.progress(at, total, "embedding"), seconds=max(seconds, 1.0)
-        )
+        pace = Pace()
+
+        def told(at: int, total: int) -> None:
+            context.progress(at, total, " ".join(filter(None, ("embedding", pace.told(at, total)))))
+
+        done = await library.embed(told, seconds=max(seconds, 1.0))
         self.failures.pop(library.collection, None)
         if done.left:
             self.embed_behind(library)

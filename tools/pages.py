@@ -281,11 +281,17 @@ class PageTools:
         stop: threading.Event,
     ) -> Ingested:
         from ..knowledge.folder import ingest_folder
+        from ..knowledge.pace import Pace
         from .page_results import Ingested
 
         real = self._services.roots.resolve(path)
         if not real.is_dir():
             return Ingested.of_one(ingester.collection, ingester.file(real, metadata))
+        pace = Pace()
+
+        def told(done: int, total: int, name: str) -> None:
+            context.progress(done, total, ", ".join(filter(None, (name, pace.told(done, total)))))
+
         report = ingest_folder(
             ingester,
             real,
@@ -293,7 +299,7 @@ class PageTools:
             metadata,
             prune=prune,
             allows=self._services.roots.allows,
-            progress=context.progress,
+            progress=told,
             stop=stop,
             seconds=INGEST_SECONDS,
         )
