@@ -325,7 +325,7 @@ def _caught(sentence: str, number: int, passages: Sequence[Passage]) -> tuple[bo
 def test_shuffled_citations_and_altered_numbers_are_found(
     name: str, language: str, kind: str, recall: float, false_alarms: float
 ) -> None:
-    cases = _cases(name, language, 200)
+    cases = _cases(name, language, 120)
     right: list[bool] = []
     wrong: list[bool] = []
     named = altered = noticed = 0
@@ -346,10 +346,10 @@ def test_shuffled_citations_and_altered_numbers_are_found(
         f"{name} {kind}: {len(wrong)} wrong citations, recall {found:.3f}, precision {found / (found + alarms):.3f}, false alarms "
         f"{alarms:.3f} of {len(right)}, the right one named {named / sum(wrong):.3f}, altered numbers {noticed}/{altered}"
     )
-    assert len(wrong) >= 700
+    assert len(wrong) >= 400
     assert found >= recall
     assert alarms <= false_alarms
-    assert altered >= 20
+    assert altered >= 12
     assert noticed >= 0.93 * altered
 
 

@@ -286,7 +286,7 @@ async def test_a_restored_document_is_searched_by_words_at_once_and_by_meaning_w
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=300).filter(str.strip)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ab"), TEXT | st.none()), min_size=1, max_size=6))
 def test_any_change_is_undone_by_restoring(changes: list[tuple[str, str | None]]) -> None:
     database = Database()

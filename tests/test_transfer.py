@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,37 @@ def test_an_export_or_import_that_is_stopped_leaves_nothing(
     assert _seen(other) == []
 
 
+def test_an_import_that_is_killed_leaves_nothing_half(database: Database, tmp_path: Path) -> None:
+    _filled(database, tmp_path)
+    export_collection(database, "default", tmp_path / "all.racto.gz")
+    program = (
+        "import sys\n"
+        "from racto.knowledge import transfer\n"
+        "from racto.knowledge.database import Database\n"
+        "transfer.BATCH_PAGES = 1\n"
+        "def progress(done, total):\n"
+        "    print(done, flush=True)\n"
+        "    if done == 3: sys.stdin.read()\n"
+        "transfer.import_collection(Database(sys.argv[1]), sys.argv[2], progress=progress, replace=True)\n"
+    )
+    path = tmp_path / "killed.db"
+    for there in ({}, {"here": "What was there."}):
+        with closing(Database(path)) as other:
+            for source, text in there.items():
+                Ingester(other).text(text, source)
+            before = _seen(other)
+        command = [sys.executable, "-c", program, path, tmp_path / "all.racto.gz"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            assert [child.stdout.readline() for _ in range(3)] == ["1\n", "2\n", "3\n"]
+            child.kill()
+        with closing(Database(path)) as other:
+            assert _seen(other) == before
+    with closing(Database(path)) as other:
+        import_collection(other, tmp_path / "all.racto.gz", replace=True)
+        assert _seen(other) == _seen(database)
+
+
 def test_what_cannot_be_written_or_read_is_said(database: Database, tmp_path: Path) -> None:
     _filled(database, tmp_path)
     with pytest.raises(UnknownNameError, match="collection"):
@@ -402,7 +434,7 @@ def test_a_file_that_swells_ends_in_an_error(other: Database, tmp_path: Path, sm
     assert _seen(other) == []
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(
@@ -435,7 +467,7 @@ def test_a_large_collection_is_carried_in_little_memory(tmp_path: Path, small: P
     database = Database(tmp_path / "racto.db")
     ingester = Ingester(database, chunker=default_chunker())
     text = "\n\n".join(pages.values())
-    for number in range(3):
+    for number in range(2):
         ingester.text(f"Copy {number}.\n\n{text}", f"copy {number}")
     database.close()
     program = (
@@ -461,7 +493,7 @@ def test_a_large_collection_is_carried_in_little_memory(tmp_path: Path, small: P
     )
     exporting, importing, count = map(int, ran.stdout.split())
     print(
-        f"{count} pages, {len(text) * 3 / 1e6:.1f} million characters: {exporting} KiB more to export, {importing} KiB more to import"
+        f"{count} pages, {len(text) * 2 / 1e6:.1f} million characters: {exporting} KiB more to export, {importing} KiB more to import"
     )
     assert exporting < 64 * 1024
     assert importing < 256 * 1024
