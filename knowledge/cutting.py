@@ -118,8 +118,8 @@ def _best_end(text: str, earliest: int, latest: int, stop: int, kinds: Sequence[
     for kind in kinds:
         best = 0
         for mark, kept, solid in kind:
-            from_here = max(earliest, best) - kept  # what is further left than the best so far need not be looked at
-            found = text.rfind(mark, from_here if from_here > 0 else 0, min(stop, latest - solid + len(mark)))
+            # What is further left than the best so far need not be looked at.
+            found = text.rfind(mark, max(0, earliest - kept, best - kept), min(stop, latest - solid + len(mark)))
             if found >= 0:
                 best = found + kept
         if best >= earliest:
