@@ -229,7 +229,7 @@ def test_an_import_that_is_killed_leaves_nothing_half(database: Database, tmp_pa
             for source, text in there.items():
                 Ingester(other).text(text, source)
             before = _seen(other)
-        command = [sys.executable, "-c", program, path, tmp_path / "all.racto.gz"]
+        command = [sys.executable, "-c", program, str(path), str(tmp_path / "all.racto.gz")]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None
             assert [child.stdout.readline() for _ in range(3)] == ["1\n", "2\n", "3\n"]
