@@ -39,15 +39,18 @@ if TYPE_CHECKING:
         ResourceFamily,
         Toolset,
     )
+    from racto.agents.rerankers import ChatReranker, CrossEncoderReranker
     from racto.agents.routing import CostAwareRouter, Endpoint, RoutingConfig, RoutingTier, TaskRoute, TaskRouter
     from racto.agents.semantic_cache import SemanticCache
     from racto.agents.toolbox import ParamSchema, Tool, ToolRegistry, ToolSchema, tool
     from racto.agents.truncation import TokenTruncator, TruncationConfig
     from racto.knowledge.catalogue import PageEntry
     from racto.knowledge.chat_memory import ChatMemoryConfig, RedisChatMemory
+    from racto.knowledge.chunks import Chunk, ChunkMetadata, RetrievalResult
     from racto.knowledge.contexts import ContextStore
     from racto.knowledge.database import Database
     from racto.knowledge.documents import Document
+    from racto.knowledge.embedding import BaseEmbedder, Reranker
     from racto.knowledge.errors import (
         AccessError,
         BudgetExceededError,
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
         LimitError,
         MalformedResponseError,
         ModelNotAvailableError,
+        NoModelError,
         NoTextError,
         OverloadedError,
         RactoError,
@@ -84,13 +88,16 @@ if TYPE_CHECKING:
     )
     from racto.knowledge.files import RactoFile
     from racto.knowledge.folder import IngestReport
+    from racto.knowledge.library import Library
     from racto.knowledge.pages import PageIndexRAG, PageIndexResponse, PageIndexResult
     from racto.knowledge.processing import BaseProcessor, ProcessingPipeline, TextCleaner
     from racto.knowledge.prompt_store import PromptStore
     from racto.knowledge.prompts import RactoPrompt
+    from racto.knowledge.rag import RactoRAG, RAGResponse
     from racto.knowledge.rate_limit import RateLimitConfig, RedisRateLimiter
     from racto.knowledge.readers import BaseReader, FileReaderRegistry
     from racto.knowledge.roots import Roots
+    from racto.knowledge.stores import BaseVectorStore
     from racto.knowledge.templates import TemplateStore
     from racto.knowledge.vocabulary import (
         ChatConfig,
@@ -139,15 +146,18 @@ _HOMES = {
         "ResourceFamily",
         "Toolset",
     ),
+    "agents.rerankers": ("ChatReranker", "CrossEncoderReranker"),
     "agents.routing": ("CostAwareRouter", "Endpoint", "RoutingConfig", "RoutingTier", "TaskRoute", "TaskRouter"),
     "agents.semantic_cache": ("SemanticCache",),
     "agents.toolbox": ("ParamSchema", "Tool", "ToolRegistry", "ToolSchema", "tool"),
     "agents.truncation": ("TokenTruncator", "TruncationConfig"),
     "knowledge.catalogue": ("PageEntry",),
     "knowledge.chat_memory": ("ChatMemoryConfig", "RedisChatMemory"),
+    "knowledge.chunks": ("Chunk", "ChunkMetadata", "RetrievalResult"),
     "knowledge.contexts": ("ContextStore",),
     "knowledge.database": ("Database",),
     "knowledge.documents": ("Document",),
+    "knowledge.embedding": ("BaseEmbedder", "Reranker"),
     "knowledge.errors": (
         "AccessError",
         "BudgetExceededError",
@@ -164,6 +174,7 @@ _HOMES = {
         "LimitError",
         "MalformedResponseError",
         "ModelNotAvailableError",
+        "NoModelError",
         "NoTextError",
         "OverloadedError",
         "RactoError",
@@ -184,13 +195,16 @@ _HOMES = {
     ),
     "knowledge.files": ("RactoFile",),
     "knowledge.folder": ("IngestReport",),
+    "knowledge.library": ("Library",),
     "knowledge.pages": ("PageIndexRAG", "PageIndexResponse", "PageIndexResult"),
     "knowledge.processing": ("BaseProcessor", "ProcessingPipeline", "TextCleaner"),
     "knowledge.prompt_store": ("PromptStore",),
     "knowledge.prompts": ("RactoPrompt",),
+    "knowledge.rag": ("RAGResponse", "RactoRAG"),
     "knowledge.rate_limit": ("RateLimitConfig", "RedisRateLimiter"),
     "knowledge.readers": ("BaseReader", "FileReaderRegistry"),
     "knowledge.roots": ("Roots",),
+    "knowledge.stores": ("BaseVectorStore",),
     "knowledge.templates": ("TemplateStore",),
     "knowledge.vocabulary": (
         "ChatConfig",
@@ -217,9 +231,11 @@ __all__ = [
     "AccessError",
     "AnthropicDeveloperKit",
     "AnthropicLLMKit",
+    "BaseEmbedder",
     "BaseLLMAdapter",
     "BaseProcessor",
     "BaseReader",
+    "BaseVectorStore",
     "Blob",
     "Budget",
     "BudgetExceededError",
@@ -229,6 +245,9 @@ __all__ = [
     "Caller",
     "ChatConfig",
     "ChatMemoryConfig",
+    "ChatReranker",
+    "Chunk",
+    "ChunkMetadata",
     "CircuitOpenError",
     "ConfigError",
     "ConflictError",
@@ -238,6 +257,7 @@ __all__ = [
     "ContextStore",
     "CorruptError",
     "CostAwareRouter",
+    "CrossEncoderReranker",
     "Database",
     "DeclinedError",
     "DiskFullError",
@@ -258,6 +278,7 @@ __all__ = [
     "IngestReport",
     "InputError",
     "LLMResponse",
+    "Library",
     "LimitError",
     "Link",
     "MCPServerConfig",
@@ -268,6 +289,7 @@ __all__ = [
     "ModelMetadata",
     "ModelNotAvailableError",
     "ModelRegistry",
+    "NoModelError",
     "NoTextError",
     "OllamaDeveloperKit",
     "OpenAIDeveloperKit",
@@ -284,6 +306,7 @@ __all__ = [
     "PromptFamily",
     "PromptMessage",
     "PromptStore",
+    "RAGResponse",
     "RactoError",
     "RactoFile",
     "RactoGatewayAPIError",
@@ -292,6 +315,7 @@ __all__ = [
     "RactoGatewayTimeoutError",
     "RactoMCPServer",
     "RactoPrompt",
+    "RactoRAG",
     "RateLimitConfig",
     "RateLimitedError",
     "ReadError",
@@ -299,9 +323,11 @@ __all__ = [
     "RedisChatMemory",
     "RedisExactCache",
     "RedisRateLimiter",
+    "Reranker",
     "ResourceEntry",
     "ResourceFamily",
     "ResponseModelValidationError",
+    "RetrievalResult",
     "Roots",
     "RoutingConfig",
     "RoutingTier",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+from importlib import import_module
 from pathlib import Path
 
 import racto
@@ -17,6 +18,7 @@ from racto.tools import TOOLSETS, load
 from racto.tools.services import Services
 
 HERE = Path(__file__).parent
+RAG_MODULES = ("chunkers", "embedders", "processors", "readers", "stores")
 
 
 def _toolsets() -> list[Toolset]:
@@ -91,6 +93,10 @@ def _names() -> list[str]:
             value = getattr(racto, name)
             about = _first_paragraph(value) if inspect.isclass(value) or inspect.isfunction(value) else "Type alias."
             lines.append(f"| `{name}` | {_cell(about)} |")
+    for module in RAG_MODULES:
+        lines += ["", f"From `racto.rag.{module}`:", "", "| name | |", "|---|---|"]
+        there = import_module(f"racto.rag.{module}")
+        lines += [f"| `{name}` | {_cell(_first_paragraph(getattr(there, name)))} |" for name in there.__all__]
     return [*lines, ""]
 
 

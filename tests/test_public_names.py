@@ -85,6 +85,16 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_the_module_names_of_the_specification_work() -> None:
     from racto.mcp import RactoMCPServer
     from racto.rag.page_index import PageIndexRAG
+    from racto.rag.pipeline import RactoRAG
 
     assert RactoMCPServer is racto.RactoMCPServer
     assert PageIndexRAG is racto.PageIndexRAG
+    assert RactoRAG is racto.RactoRAG
+
+
+@pytest.mark.parametrize("module", ["chunkers", "embedders", "processors", "readers", "stores"])
+def test_the_parts_of_the_library_are_documented_under_the_specified_names(module: str) -> None:
+    there = import_module(f"racto.rag.{module}")
+    assert len(there.__all__) >= 4
+    for name in there.__all__:
+        assert inspect.getdoc(getattr(there, name)), f"{module}.{name}"
