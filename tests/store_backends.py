@@ -1,7 +1,8 @@
-"""What the stores of other makers stand on in tests: each server is started by the first case that needs it and lasts until `stop`."""
+"""What the stores of other makers stand on in tests: each server is started by the first test that needs it."""
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,6 +25,7 @@ from tests.store_servers.pinecone import API_KEY, Pinecone
 from tests.store_servers.weaviate import Weaviate
 
 _running = ExitStack()
+atexit.register(_running.close)  # three modules use one PostgreSQL: none of them can end it
 
 
 @cache
@@ -36,13 +38,6 @@ def postgres() -> str:
 def weaviate() -> str:
     """The URL of a server that speaks as Weaviate does."""
     return _running.enter_context(serving(Weaviate()))
-
-
-def stop() -> None:
-    """End every server."""
-    _running.close()
-    postgres.cache_clear()
-    weaviate.cache_clear()
 
 
 @contextmanager

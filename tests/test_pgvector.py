@@ -6,7 +6,6 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -15,17 +14,16 @@ import pytest
 from racto.knowledge.errors import ConfigError, InputError, StorageError
 from racto.knowledge.stores.pgvector import PGVectorStore
 
+from tests import store_backends
 from tests.pgvector_child import BATCH
-from tests.postgres_server import postgres_server
 from tests.store_contract import chunk, chunks, ids, vector
 
-KILLS = 6
+KILLS = 5
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
+def url() -> str:
+    return store_backends.postgres()
 
 
 def test_a_killed_client_leaves_every_acknowledged_batch_and_no_half_one(url: str) -> None:

@@ -33,12 +33,6 @@ from tests.store_servers.pinecone import API_KEY, Pinecone
 from tests.store_servers.weaviate import Weaviate
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _servers() -> Iterator[None]:
-    yield
-    store_backends.stop()
-
-
 def _distance(one: list[float], other: list[float]) -> float:
     return -math.dist(one, other)
 

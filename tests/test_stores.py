@@ -19,13 +19,6 @@ from tests import store_backends
 from tests.store_contract import SCENARIOS, Examined, closing
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _servers() -> Iterator[None]:
-    """What cases started ends with them."""
-    yield
-    store_backends.stop()
-
-
 @contextmanager
 def _sqlite(folder: Path, *, exact: bool = False) -> Iterator[Examined]:
     with closing(lambda name: SQLiteStore(folder / "s.db", collection=name, exact=exact)) as opener:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Where = dict[str, Any]
 
 _RECORD = "record"
+# Of the ten nearest of 5,000 random directions Chroma's defaults find 8.3, these 9.9 in half as much time again.
+_SEARCH = {"ef_search": 400, "ef_construction": 200}
 _DISTANCES = ("cosine", "l2", "ip")
 
 
@@ -135,7 +137,7 @@ class ChromaStore(StoreAdapter[Where]):
         collection = self._collection()
         if collection is None:
             collection = self._opened().get_or_create_collection(
-                self._name, configuration={"hnsw": {"space": self._space}}, embedding_function=None
+                self._name, configuration={"hnsw": {"space": self._space, **_SEARCH}}, embedding_function=None
             )
         collection.upsert(
             ids=[row.chunk_id for row in rows],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 Expression = tuple[str, str]
 """A condition, and what it leaves out: Milvus' own `not` treats a missing field differently from version to version."""
 
+_SECONDS = 10
+_LITE = ".db"
+_lite_users: Counter[str] = Counter()
 _METRICS = {"IP": "IP", "COSINE": "IP", "L2": "L2"}
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _UNSPEAKABLE = re.compile(
@@ -86,6 +90,7 @@ class MilvusStore(StoreAdapter[Expression]):
         self._token = token
         self._given = dimension
         self._metric = _METRICS[metric_type.upper()]
+        self._kept: int | None = None
         self._client: Any = None
 
     def close(self) -> None:
@@ -94,6 +99,7 @@ class MilvusStore(StoreAdapter[Expression]):
             if self._client is not None:
                 self._client.close()
                 self._client = None
+                _lite_closed(self._uri)
 
     def _failures(self) -> tuple[type[Exception], ...]:
         milvus = _pymilvus()
@@ -103,20 +109,31 @@ class MilvusStore(StoreAdapter[Expression]):
 
     def _opened(self) -> Any:
         if self._client is None:
-            self._client = _pymilvus().MilvusClient(uri=self._uri, token=self._token or "", timeout=10)
+            milvus = _pymilvus()
+            self._client = milvus.MilvusClient(uri=self._uri, token=self._token or "", timeout=_SECONDS)
+            _lite_users[self._uri] += 1
             if self._client.has_collection(self._collection):
                 self._client.load_collection(self._collection)
         return self._client
 
     def _dimension(self) -> int | None:
-        client = self._opened()
-        if not client.has_collection(self._collection):
+        if not self._opened().has_collection(self._collection):
+            self._kept = None
             return self._given
-        metric = client.describe_index(self._collection, "vector")["metric_type"]
+        if self._kept is None:  # asked once: Milvus Lite counts all rows to tell about an index
+            self._kept = self._described()
+        return self._kept
+
+    def _described(self) -> int:
+        """How long the vectors of the collection are.
+
+        :raises ConflictError: it compares by another metric.
+        """
+        metric = self._client.describe_index(self._collection, "vector")["metric_type"]
         if metric != self._metric:
             hint = f"Open it with metric_type={metric!r}, or take another collection."
             raise ConflictError(f"The collection {self._collection!r} compares by {metric}.", hint)
-        fields = client.describe_collection(self._collection)["fields"]
+        fields = self._client.describe_collection(self._collection)["fields"]
         return next(int(field["params"]["dim"]) for field in fields if field["name"] == "vector")
 
     def _make(self, dimension: int) -> None:
@@ -171,12 +188,24 @@ class MilvusStore(StoreAdapter[Expression]):
         client = self._opened()
         if client.has_collection(self._collection):
             client.drop_collection(self._collection)
+            self._kept = None
 
     def _size(self) -> int:
         client = self._opened()
         if not client.has_collection(self._collection):
             return 0
         return int(client.query(self._collection, filter="", output_fields=["count(*)"])[0]["count(*)"])
+
+
+def _lite_closed(uri: str) -> None:
+    """End the server Milvus Lite runs for a file once nobody here uses it; pymilvus leaves it until the process ends."""
+    _lite_users[uri] -= 1
+    if uri.endswith(_LITE) and not _lite_users[uri]:
+        from milvus_lite.server_manager import (  # type: ignore[import-untyped]  # it brings no types
+            server_manager_instance,
+        )
+
+        server_manager_instance.release_server(uri)
 
 
 def _path(key: str) -> str:
