@@ -169,16 +169,13 @@ class TestAProgramThatMisbehaves:
     def test_one_that_hangs_does_not_outlive_who_waits_for_it(
         self, end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        self.install(
-            tmp_path,
-            f"echo $$ > {tmp_path}/note; mv {tmp_path}/note {tmp_path}/pids/one; exec tail -f /dev/null",
-            monkeypatch,
-        )
-        (tmp_path / "pids").mkdir()
+        self.install(tmp_path, f"echo $$ > {tmp_path}/started; exec tail -f /dev/null", monkeypatch)
+        os.mkfifo(tmp_path / "started")
         file = written(tmp_path / "a.pdf", pdf_bytes([scan(picture("words"))]))
         program = f"""
 import sys, threading
 from pathlib import Path
+from racto.knowledge.readers.isolation import Worker
 from racto.knowledge.readers.pdf import PdfReader
 worker = Worker()
 def read():
@@ -193,8 +190,7 @@ for line in sys.stdin:
         with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths}, text=True) as parent:  # fmt: skip
             assert parent.stdin
             assert parent.stdout
-            pid = wait_for(tmp_path / "pids" / "one")
-            hanging = os.pidfd_open(pid)
+            hanging = os.pidfd_open(number_from(tmp_path / "started"))
             parent.stdin.write("close\n" if end == "close" else "go on\n")
             parent.stdin.flush()
             reader = int(parent.stdout.readline())
@@ -206,12 +202,13 @@ for line in sys.stdin:
         assert ended, "the program goes on"
 
 
-def wait_for(path: Path) -> int:
-    """The number in a file, once it is there."""
-    with subprocess.Popen(["tail", "-F", path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as tail:
-        assert tail.stdout
-        number = int(tail.stdout.readline())
-        tail.kill()
+def number_from(fifo: Path) -> int:
+    """The number somebody writes into a pipe."""
+    pipe = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+    ready, _, _ = select.select([pipe], [], [], 20)
+    assert ready, "nothing was started"
+    number = int(os.read(pipe, 100))
+    os.close(pipe)
     return number
 
 
