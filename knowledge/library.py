@@ -7,19 +7,20 @@ is written. Vectors follow as a job of their own that can stop and go on anywher
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import chunk_rows, chunk_vectors, indexing
 from .catalogue import Collection, checked_name, collection_named, known_collection
 from .chunking import BaseChunker, default_chunker
 from .chunks import Chunk, RetrievalResult
-from .database import Database
+from .database import Database, explain
 from .embedding import BaseEmbedder
-from .errors import ConfigError, ConflictError, RactoGatewayError, unknown_name
+from .errors import ConfigError, ConflictError, RactoGatewayError, StorageError, unknown_name
 from .filters import Filters
 from .ingest import Ingester
 from .processing import BaseProcessor
@@ -117,6 +118,7 @@ class Library:
         :param rerank: Have the reranker order the best ones.
         :raises ConfigError: `meaning` without an embedder, or `rerank` without a reranker.
         :raises ConflictError: `meaning`, and the vectors are another embedder's.
+        :raises StorageError: `meaning`, and the vectors are damaged or their store fails; in other modes words are found all the same.
         """
         if mode not in MODES:
             raise unknown_name("mode", mode, MODES)
@@ -124,7 +126,8 @@ class Library:
             raise ConfigError("There is no reranker.", "Search without rerank, or set one up.")
         vector, notes = await self._vector_of(query, mode)
         asked = Asked(query, vector, top_k if not rerank else max(4 * top_k, 20), filters, among, mode != "meaning")
-        found = await asyncio.to_thread(self._search, asked)
+        found, trouble = await asyncio.to_thread(self._search, asked)
+        notes += trouble
         if rerank and self.reranker is not None and len(found) > 1:
             scores = await self.reranker.arerank(query, [one.chunk.content for one in found])
             order = sorted(range(len(found)), key=lambda place: -scores[place])
@@ -252,11 +255,20 @@ class Library:
             raise ConflictError("Nothing has a vector yet.", "Embed it first.")
         return self.embedder, collection
 
-    def _search(self, asked: Asked) -> list[RetrievalResult]:
+    def _search(self, asked: Asked) -> tuple[list[RetrievalResult], list[str]]:
+        """What is found, and why meaning was not searched."""
         if asked.limit < 1 or indexing.freshen(self.database, self.collection) is None:
-            return []
+            return [], []
         with self.database.reading() as connection:
-            return self._retriever.search(connection, known_collection(connection, self.collection), asked)
+            collection = known_collection(connection, self.collection)
+            try:
+                return self._retriever.search(connection, collection, asked), []
+            except (StorageError, sqlite3.DatabaseError) as error:
+                if asked.vector is None or not asked.words:
+                    raise
+                said = explain(error, self.database.path) if isinstance(error, sqlite3.DatabaseError) else error
+                words = replace(asked, vector=None)
+                return self._retriever.search(connection, collection, words), [f"Only words were searched: {said}"]
 
     def _checked(self) -> Collection | None:
         """The collection, when its vectors are this embedder's and in this store."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from . import catalogue, chunk_rows, chunk_vectors, fusion, vectors
+from . import catalogue, chunk_rows, chunk_vectors, fusion, vector_blocks, vectors
 from .analyser import query_terms, terms
 from .catalogue import Collection
 from .chunk_rows import KeptChunk, page_of
@@ -72,7 +72,10 @@ class Retriever:
         """Space → how many vectors it had, and how alike unrelated ones were."""
 
     def search(self, connection: sqlite3.Connection, collection: Collection, asked: Asked) -> list[RetrievalResult]:
-        """The passages that answer best, in one state of the collection."""
+        """The passages that answer best, in one state of the collection.
+
+        :raises StorageError: vectors are damaged, or the store that has them fails; without a vector asked for, only the database counts.
+        """
         languages = catalogue.languages(connection, collection)
         if not languages:
             return []
@@ -112,6 +115,10 @@ class Retriever:
             found.meaning |= self._from_store(self._store, connection, collection, asked, scope)
             return
         space = vectors.space_named(connection, chunk_vectors.space_name(collection))
+        if space is None and chunk_rows.count(connection, collection.id) > chunk_rows.waiting_count(
+            connection, collection.id
+        ):
+            raise vector_blocks.damaged()
         if space:
             found.meaning |= dict(
                 self._meaning.search(connection, space, asked.vector, limit=CHUNK_DEPTH, among=scope.chunks)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 BLOCK = 1_024
 _SERIAL_BITS = 40
 _READ = 5_000  # rows asked for at a time
+_ROUNDED = 0.02  # by how much the square of a length of 1 is off in half precision, and more
 
 
 @dataclass(slots=True)
@@ -123,22 +124,26 @@ def insert_vectors(connection: sqlite3.Connection, space_id: int, first_serial: 
     """Write vectors of length 1.
 
     :returns: Their serials.
+    :raises CorruptError: one of those is taken.
     """
     import numpy as np
 
     serials = np.arange(first_serial, first_serial + len(vectors))
     data = vectors.astype(np.float16)
-    connection.executemany(
-        "INSERT INTO vectors (id, data) VALUES (?, ?)",
-        zip((serials + (space_id << _SERIAL_BITS)).tolist(), map(bytes, data), strict=True),
-    )
+    try:
+        connection.executemany(
+            "INSERT INTO vectors (id, data) VALUES (?, ?)",
+            zip((serials + (space_id << _SERIAL_BITS)).tolist(), map(bytes, data), strict=True),
+        )
+    except sqlite3.IntegrityError:
+        raise damaged() from None
     return serials
 
 
 def read_vectors(connection: sqlite3.Connection, space_id: int, dimension: int, serials: Integers) -> Floats:
     """The vectors with these serials, (n, dimension).
 
-    :raises CorruptError: one is gone.
+    :raises CorruptError: one is gone, or is none.
     """
     import numpy as np
 
@@ -153,11 +158,12 @@ def read_vectors(connection: sqlite3.Connection, space_id: int, dimension: int, 
         ).fetchall()
         packed = b"".join(row[0] for row in data)
         if len(packed) != 2 * dimension * len(part):
-            raise CorruptError(
-                "Vectors are missing from the database.",
-                "Run `racto doctor --rebuild`, or embed the collection again.",
-            )
+            raise damaged()
         found[order[start : start + _READ]] = np.frombuffer(packed, np.float16).reshape(-1, dimension)
+    # A row that is no vector of length 1 any more would stand in front of every true one.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not (abs(np.einsum("ij,ij->i", found, found) - 1) < _ROUNDED).all():
+            raise damaged()
     return found
 
 
@@ -176,13 +182,32 @@ def delete_all(connection: sqlite3.Connection, space_id: int) -> None:
     )
 
 
+def damaged() -> CorruptError:
+    """The error for rows that cannot be what was written."""
+    return CorruptError(
+        "The vectors in the database are damaged.",
+        "Run `racto rebuild --vectors`, or call rag_embed with again=true; until then words are searched alone.",
+    )
+
+
 def _block(row: int, first: int, ids: bytes, serials: bytes, codes: bytes | None, dimension: int) -> Block:
+    """
+    :raises CorruptError: it is impossible.
+    """
     import numpy as np
 
-    return Block(
+    size, odd = divmod(len(ids), 8)
+    if odd or not size or len(serials) != len(ids) or len(codes or b"") not in (0, 8 * size * words_of(dimension)):
+        raise damaged()
+    block = Block(
         row,
         first,
         np.frombuffer(ids, np.int64),
         np.frombuffer(serials, np.int64),
         np.frombuffer(codes or b"", np.uint64).reshape(-1, words_of(dimension)),
     )
+    if block.ids[0] < first or not (block.ids[1:] > block.ids[:-1]).all():
+        raise damaged()
+    if block.serials.min() < 0 or int(block.serials.max()) >> _SERIAL_BITS:
+        raise damaged()
+    return block

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from .vector_blocks import block_at, directory, read_vectors
+from .vector_blocks import block_at, damaged, directory, read_vectors
 from .vector_codes import distances
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class Mirror:
         """The space as it is now.
 
         :param old: The mirror of an earlier state; what is in it is not read again.
+        :raises CorruptError: the blocks contradict each other.
         """
         now = directory(connection, space_id)
         before = old.stretches if old else []
@@ -89,8 +90,13 @@ class Mirror:
             there = same.get(blocks[0])
             if there is None or there.blocks != blocks:
                 there = mirror._stretch(connection, blocks, known)
+            if mirror.stretches and there.ids[0] <= mirror.stretches[-1].ids[-1]:
+                raise damaged()
             mirror.stretches.append(there)
         return mirror
+
+    def __len__(self) -> int:
+        return sum(len(stretch.ids) for stretch in self.stretches)
 
     def numbers_of(self, ids: Integers) -> Floats:
         """The vectors of ids that are here, in a mirror for exact search."""
@@ -130,12 +136,17 @@ class Mirror:
             serials.append(block.serials)
             if self.centre is None:
                 numbers.append(read_vectors(connection, self.space_id, self.dimension, block.serials))
-            else:
+            elif len(block.codes) == len(block.ids):
                 codes.append(block.codes.T)
+            else:
+                raise damaged()
+        joined = np.concatenate(ids)
+        if not (joined[1:] > joined[:-1]).all():
+            raise damaged()
         return Stretch(
             blocks,
             np.cumsum([len(part) for part in ids]).tolist(),
-            np.concatenate(ids),
+            joined,
             np.concatenate(serials),
             np.ascontiguousarray(np.concatenate(codes, axis=1)) if codes else None,
             np.concatenate(numbers) if numbers else None,

@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING
 
 from . import vector_blocks
 from .errors import ConflictError, InputError
-from .vector_blocks import BLOCK, Block, blocks_of, delete_vectors, insert_vectors, read_vectors, stamp, write_block
+from .vector_blocks import (
+    BLOCK,
+    Block,
+    blocks_of,
+    damaged,
+    delete_vectors,
+    insert_vectors,
+    read_vectors,
+    stamp,
+    write_block,
+)
 from .vector_codes import encode, estimates, turned, unit, words_of
 from .vector_mirror import Mirror, Ranges, nearest, scored
 
@@ -84,6 +94,8 @@ def space_named(connection: sqlite3.Connection, name: str) -> Space | None:
     row = connection.execute(
         "SELECT id, name, label, dimension, revision FROM vector_spaces WHERE name = ?", (name,)
     ).fetchone()
+    if row and row[3] < 1:
+        raise damaged()
     return Space(*row) if row else None
 
 
@@ -250,16 +262,21 @@ class VectorSearcher:
         return list(zip(ids[order].tolist(), cosines[order].tolist(), strict=True))
 
     def _current(self, connection: sqlite3.Connection, space: Space, exact: bool) -> Mirror:
-        """The mirror of the state this connection sees."""
-        import numpy as np
+        """The mirror of the state this connection sees.
 
-        row = connection.execute("SELECT revision, centre FROM vector_spaces WHERE id = ?", (space.id,)).fetchone()
-        revision, packed = row or (-1, None)
-        centre = None if exact or packed is None else np.frombuffer(packed, np.float32)
+        :raises CorruptError: that state is damaged.
+        """
+        row = connection.execute(
+            "SELECT revision, centre, vector_count FROM vector_spaces WHERE id = ?", (space.id,)
+        ).fetchone()
+        revision, packed, there = row or (-1, None, 0)
+        centre = None if exact else _unpacked(packed, space)
         key = (space.id, centre is None)
         old = self._mirrors.get(key)
         if old is None or old.revision != revision:
             new = Mirror.read(connection, space.id, space.dimension, revision, centre, old)
+            if len(new) != there:
+                raise damaged()
             with self._lock:
                 self._mirrors.pop(key, None)
                 self._mirrors[key] = new
@@ -281,14 +298,28 @@ def _near_best(scores: Floats, limit: int) -> Integers:
 
 def _state(connection: sqlite3.Connection, space: Space) -> tuple[Floats | None, int, int]:
     """The centre of a space, the next serial, and how many vectors there are."""
-    import numpy as np
-
     row = connection.execute(
         "SELECT centre, next_serial, vector_count FROM vector_spaces WHERE id = ?", (space.id,)
     ).fetchone()
     if row is None:
         raise ConflictError(f"{space.name} was removed meanwhile.", "Open it again.")
-    return np.frombuffer(row[0], np.float32) if row[0] else None, row[1], row[2]
+    return _unpacked(row[0], space), row[1], row[2]
+
+
+def _unpacked(centre: bytes | None, space: Space) -> Floats | None:
+    """
+    :raises CorruptError: it is no centre.
+    """
+    import numpy as np
+
+    if centre is None:
+        return None
+    if len(centre) != 4 * space.dimension:
+        raise damaged()
+    found = np.frombuffer(centre, np.float32)
+    if not (abs(found) <= 1).all():
+        raise damaged()
+    return found
 
 
 def _merge(connection: sqlite3.Connection, space: Space, block: Block, new: Block) -> int:

@@ -416,7 +416,7 @@ def test_a_vector_that_is_lost_is_a_damaged_database(database: Database) -> None
     engine.put([1, 2], directions(2, 4))
     with database.writing() as connection:
         connection.execute("DELETE FROM vectors WHERE id = (SELECT min(id) FROM vectors)")
-    with pytest.raises(CorruptError, match="missing"):
+    with pytest.raises(CorruptError, match="damaged"):
         engine.search(directions(1, 4)[0])
 
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "keys": Command("keys", "Keep, list or forget the keys of hosted models."),
     "install": Command("install", "Add racto to Claude Desktop, Claude Code, Cursor or VS Code."),
     "doctor": Command("doctor", "Say what works here, what does not, and how to mend it."),
+    "rebuild": Command("rebuild", "Make the index, and if wanted the vectors, again from the stored text."),
     "config": Command("config", "Show every setting and where its value came from."),
     "demo": Command("demo", "Watch a real MCP client use racto: index, search, cite, compile a prompt."),
 }
