@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[1]
 SEEDS = {
     "imports only go down": ("knowledge/errors.py", "from ..agents import calls as _calls"),
     "readers do not know each other": ("knowledge/readers/html.py", "from . import pdf as _pdf"),
+    "chunkers do not know each other": ("knowledge/chunking/fixed.py", "from . import recursive as _recursive"),
+    "stores do not know each other": ("knowledge/stores/memory.py", "from . import sqlite as _sqlite"),
     "providers do not know each other": ("agents/providers/voyage.py", "from . import ollama as _ollama"),
     "no cycles": ("knowledge/errors.py", "from . import database as _database"),
     "the protocol stays in the server room": ("agents/calls.py", "import mcp as _mcp"),

@@ -78,9 +78,8 @@ def chunker_named(name: str) -> type[BaseChunker]:
 
 def default_chunker() -> BaseChunker:
     """How the library cuts where nobody says how."""
-    from .recursive import RecursiveChunker
-
-    return RecursiveChunker(CHUNK_SIZE, CHUNK_OVERLAP)
+    recursive: Callable[..., BaseChunker] = chunker_named("recursive")
+    return recursive(CHUNK_SIZE, CHUNK_OVERLAP)
 
 
 def _places(document: Document) -> Callable[[int], tuple[int | None, tuple[str, ...]]] | None:
