@@ -1,7 +1,7 @@
 """One ranking from two: what the words of a page say (BM25) and what the vectors of its chunks say (cosine).
 
-A score is `(1 - weight) * bm25 / best bm25 + weight * (cosine - unrelated) / (1 - unrelated)`, where `unrelated` is what two texts of the
-collection that have nothing to do with each other come to. So the best page by words counts 1, and so does a chunk that says the
+A score is `(1 - weight) * bm25 / best bm25 + weight * (cosine - unrelated) / (1 - unrelated)`, where `unrelated` is what the question
+and a text that has nothing to do with it come to. So the best page by words counts 1, and so does a chunk that says the
 very same as the question. Nothing is stretched to fill a scale: where the model does not speak the language all its cosines are
 alike, and they hardly move the ranking (Chinese with an English model: 0.6 points lost; min-max normalisation 1.7, reciprocal rank fusion 36).
 
@@ -36,7 +36,7 @@ def fuse(
     :param lexical: Id → BM25 score, above 0.
     :param dense: Id → cosine. One that is missing counts as unrelated.
     :param weight: How much `dense` counts, 0 to 1.
-    :param unrelated: The cosine of two texts that have nothing to do with each other, as `unrelated_cosine` tells it.
+    :param unrelated: The cosine of the question with texts that have nothing to do with it, as `unrelated_cosine` tells it.
     :returns: Id and score of everything in either.
     """
     best = max(lexical.values(), default=1.0)
