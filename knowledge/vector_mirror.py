@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .vector_codes import Codes, Floats
 
 _STRETCH = 64  # blocks: copied when one of them changes, scanned in one go
+_SAME = 1e-6  # what single precision may be wrong by
 _FEW = 4  # where fewer than one in so many may be chosen, the others are not looked at
 
 
@@ -97,19 +98,6 @@ class Mirror:
 
     def __len__(self) -> int:
         return sum(len(stretch.ids) for stretch in self.stretches)
-
-    def numbers_of(self, ids: Integers) -> Floats:
-        """The vectors of ids that are here, in a mirror for exact search."""
-        import numpy as np
-
-        starts = [stretch.ids[0] for stretch in self.stretches]
-        owners = np.searchsorted(starts, ids, "right") - 1
-        found = np.empty((len(ids), self.dimension), np.float32)
-        for nth, stretch in enumerate(self.stretches):
-            mine = owners == nth
-            if stretch.numbers is not None and mine.any():
-                found[mine] = stretch.numbers[np.searchsorted(stretch.ids, ids[mine])]
-        return found
 
     def _stretch(
         self,
@@ -212,22 +200,38 @@ def places_of(starts: Integers, stops: Integers) -> Integers:
     return places
 
 
-def scored(mirror: Mirror, query: Floats, ranges: Ranges | None) -> tuple[Integers, Floats]:
-    """The ids of all vectors that may be found, ascending, and the similarity of each."""
+def best(mirror: Mirror, query: Floats, limit: int, ranges: Ranges | None) -> tuple[Integers, Floats]:
+    """The ids of the vectors most similar to the query, at least `limit` where there are so many, and the vectors."""
     import numpy as np
 
-    ids, scores = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+    scores, ids, numbers = [], [], []
     for stretch in mirror.stretches:
         assert stretch.numbers is not None
-        if ranges is None:
-            ids.append(stretch.ids)
-            scores.append(stretch.numbers @ query)
-            continue
-        places = places_of(*ranges.within(stretch.ids))
-        ids.append(stretch.ids[places])
-        few = len(places) * _FEW < len(stretch.ids)
-        scores.append(stretch.numbers[places] @ query if few else (stretch.numbers @ query)[places])
-    return np.concatenate(ids), np.concatenate(scores)
+        places = None if ranges is None else places_of(*ranges.within(stretch.ids))
+        if places is not None and len(places) * _FEW < len(stretch.ids):
+            found = stretch.numbers[places] @ query
+        else:
+            found = stretch.numbers @ query
+            found = found if places is None else found[places]
+        chosen = near_best(found, limit)
+        scores.append(found[chosen])
+        at = chosen if places is None else places[chosen]
+        ids.append(stretch.ids[at])
+        numbers.append(stretch.numbers[at])
+    if not ids:
+        return np.empty(0, np.int64), np.empty((0, mirror.dimension), np.float32)
+    chosen = near_best(np.concatenate(scores), limit)
+    return np.concatenate(ids)[chosen], np.concatenate(numbers)[chosen]
+
+
+def near_best(scores: Floats, limit: int) -> Integers:
+    """Where the best of the scores are, and those too near to the last of them to be told apart in single precision."""
+    import numpy as np
+
+    if len(scores) <= limit:
+        return np.arange(len(scores))
+    least = np.partition(scores, len(scores) - limit)[len(scores) - limit]
+    return np.flatnonzero(scores >= least - _SAME)[: 1_000 + 10 * limit]
 
 
 def nearest(mirror: Mirror, code: Codes, keep: int, ranges: Ranges | None) -> tuple[Integers, Codes]:

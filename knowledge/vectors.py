@@ -29,7 +29,7 @@ from .vector_blocks import (
     write_block,
 )
 from .vector_codes import encode, estimates, turned, unit, words_of
-from .vector_mirror import Mirror, Ranges, nearest, scored
+from .vector_mirror import Mirror, Ranges, best, near_best, nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,6 @@ _REMEMBERED = 16  # spaces
 _LEARNT_FROM = 20_000  # vectors of which the centre is the mean
 _EASY = 100_000
 """Vectors up to which the first candidates are enough; with ten times as many, two and a half times as many candidates are."""
-_SAME = 1e-6  # what single precision may be wrong by
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,16 +243,13 @@ class VectorSearcher:
         mirror = self._current(connection, space, exact)
         ranges = None if among is None else Ranges(among)
         if mirror.centre is None:
-            ids, scores = scored(mirror, asked, ranges)
-            chosen = _near_best(scores, limit)
-            ids = ids[chosen]
-            vectors = mirror.numbers_of(ids)
+            ids, vectors = best(mirror, asked, limit, ranges)
         else:
             seen = turned(asked[None], mirror.centre)
             # The fewer bits, the less they say, and the more vectors, the closer the nearest lie together.
             more = max(1, 384 / space.dimension) * max(1, (mirror.count / _EASY) ** 0.4)
             (ids, serials), codes = nearest(mirror, encode(seen)[0], int(more * (800 + 20 * limit)), ranges)
-            chosen = _near_best(estimates(codes, seen[0]), int(more * (160 + 4 * limit)))
+            chosen = near_best(estimates(codes, seen[0]), int(more * (160 + 4 * limit)))
             ids = ids[chosen]
             vectors = read_vectors(connection, space.id, space.dimension, serials[chosen])
         # Summed row by row and not by a matrix product, whose rounding depends on where a row stands: equals must come out equal.
@@ -284,16 +280,6 @@ class VectorSearcher:
                     del self._mirrors[next(iter(self._mirrors))]
             return new
         return old
-
-
-def _near_best(scores: Floats, limit: int) -> Integers:
-    """Where the best of the scores are, and those too near to the last of them to be told apart here."""
-    import numpy as np
-
-    if len(scores) <= limit:
-        return np.arange(len(scores))
-    least = np.partition(scores, len(scores) - limit)[len(scores) - limit]
-    return np.flatnonzero(scores >= least - _SAME)[: 1_000 + 10 * limit]
 
 
 def _state(connection: sqlite3.Connection, space: Space) -> tuple[Floats | None, int, int]:
