@@ -149,7 +149,7 @@ class PGVectorStore(StoreAdapter[Condition]):
     def _nearest(
         self, vector: NDArray[Any], limit: int, native: Condition | None, node: Node | None
     ) -> list[tuple[Chunk, float]]:
-        if self._kept() is None:
+        if self._given is not None and self._kept() is None:
             return []
         condition, values = native or ("true", [])
         found = self._run(

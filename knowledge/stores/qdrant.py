@@ -149,7 +149,7 @@ class QdrantStore(StoreAdapter[Filter]):
         self, vector: NDArray[Any], limit: int, native: Filter | None, node: Node | None
     ) -> list[tuple[Chunk, float]]:
         client = self._opened()
-        if self._parameters() is None:
+        if self._given is not None and self._parameters() is None:
             return []
         found = client.query_points(
             self._collection,
