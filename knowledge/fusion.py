@@ -3,10 +3,10 @@
 A score is `(1 - weight) * bm25 / best bm25 + weight * (cosine - unrelated) / (1 - unrelated)`, where `unrelated` is what the question
 and a text that has nothing to do with it come to. So the best page by words counts 1, and so does a chunk that says the
 very same as the question. Nothing is stretched to fill a scale: where the model does not speak the language all its cosines are
-alike, and they hardly move the ranking (Chinese with an English model: 0.6 points lost; min-max normalisation 1.7, reciprocal rank fusion 36).
+alike, and they hardly move the ranking. `benchmarks/retrieval.py` has it beside reciprocal rank fusion and min-max normalisation.
 
 Every page in question should have its true cosine, also one that words alone brought up: cutting the vectors' list off at its
-hundredth costs 4 points. `benchmarks/retrieval.py` measures all this.
+hundredth costs 4 points of nDCG@10 on `scifact_train`.
 """
 
 from __future__ import annotations
