@@ -20,7 +20,7 @@ from .chunking import BaseChunker, default_chunker
 from .chunks import Chunk, RetrievalResult
 from .database import Database, explain
 from .embedding import BaseEmbedder
-from .errors import ConfigError, ConflictError, RactoGatewayError, StorageError, unknown_name
+from .errors import ConfigError, ConflictError, RactoError, RactoGatewayError, unknown_name
 from .filters import Filters
 from .ingest import Ingester
 from .processing import BaseProcessor
@@ -263,7 +263,7 @@ class Library:
             collection = known_collection(connection, self.collection)
             try:
                 return self._retriever.search(connection, collection, asked), []
-            except (StorageError, sqlite3.DatabaseError) as error:
+            except (RactoError, sqlite3.DatabaseError) as error:
                 if asked.vector is None or not asked.words:
                     raise
                 said = explain(error, self.database.path) if isinstance(error, sqlite3.DatabaseError) else error

@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .errors import CorruptError
 from .postings import BLOCK, FIELDS, FREQUENCY_BITS, LENGTH, MAX_FREQUENCY
 
 if TYPE_CHECKING:
@@ -69,7 +70,10 @@ class Statistics:
 
     @classmethod
     def load(cls, connection: sqlite3.Connection, collection_id: int, revision: int) -> Statistics:
-        """Read the page lengths of a collection: one row for each field of a block."""
+        """Read the page lengths of a collection: one row for each field of a block.
+
+        :raises CorruptError: some are missing.
+        """
         import numpy as np
 
         next_block = "SELECT block FROM postings WHERE collection_id = ? AND block > ? ORDER BY block LIMIT 1"
@@ -82,6 +86,8 @@ class Statistics:
             found.places = postings.places
             found.lengths.append(np.zeros(len(blocks) * BLOCK))
             found.lengths[-1][postings.places] = postings.frequencies
+        if blocks and len(found.lengths) < len(FIELDS):
+            raise damaged()
         found.page_ids = np.array(blocks, np.intp)[found.places // BLOCK] * BLOCK + found.places % BLOCK
         return found
 
@@ -102,7 +108,10 @@ class Statistics:
         return found
 
     def _unpacked(self, connection: sqlite3.Connection, term: str, fields: int) -> list[Postings]:
-        """The same, read from the database."""
+        """The same, read from the database.
+
+        :raises CorruptError: they are no lists.
+        """
         import numpy as np
 
         numbers = ",".join(map(str, self.first))
@@ -114,6 +123,8 @@ class Statistics:
         found = []
         for number in sorted({row[0] for row in rows}):
             parts = [(self.first[block], data) for at, block, data in rows if at == number]
+            if any(len(data) % 4 for _, data in parts):
+                raise damaged()
             packed = np.frombuffer(b"".join(data for _, data in parts), ">u4").astype(np.uint32)
             starts = np.repeat([start for start, _ in parts], [len(data) // 4 for _, data in parts])
             found.append(
@@ -131,6 +142,13 @@ class Statistics:
             self.kept[key] = k1 * (1 - b + b * self.lengths[number] / average)
         norm: Floats = self.kept[key]
         return norm
+
+
+def damaged() -> CorruptError:
+    """The error for rows of the index that cannot be what was written."""
+    return CorruptError(
+        "The index of words is damaged.", "Run `racto rebuild`: it makes the index again from the stored text."
+    )
 
 
 def _room(lists: list[Postings]) -> int:

@@ -156,7 +156,10 @@ def read_vectors(connection: sqlite3.Connection, space_id: int, dimension: int, 
             f"SELECT data FROM vectors WHERE id IN ({', '.join('?' * len(part))}) ORDER BY id",  # noqa: S608 - question marks
             part,
         ).fetchall()
-        packed = b"".join(row[0] for row in data)
+        try:
+            packed = b"".join(row[0] for row in data)
+        except TypeError:
+            raise damaged() from None
         if len(packed) != 2 * dimension * len(part):
             raise damaged()
         found[order[start : start + _READ]] = np.frombuffer(packed, np.float16).reshape(-1, dimension)
@@ -196,6 +199,8 @@ def _block(row: int, first: int, ids: bytes, serials: bytes, codes: bytes | None
     """
     import numpy as np
 
+    if not all(isinstance(packed, bytes) for packed in (ids, serials, codes or b"")):
+        raise damaged()
     size, odd = divmod(len(ids), 8)
     if odd or not size or len(serials) != len(ids) or len(codes or b"") not in (0, 8 * size * words_of(dimension)):
         raise damaged()

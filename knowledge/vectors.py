@@ -100,10 +100,9 @@ def space_named(connection: sqlite3.Connection, name: str) -> Space | None:
 
 def drop_space(connection: sqlite3.Connection, name: str) -> None:
     """Remove a space with all its vectors; one that is not there is no error."""
-    space = space_named(connection, name)
-    if space is not None:
-        vector_blocks.delete_all(connection, space.id)
-        connection.execute("DELETE FROM vector_spaces WHERE id = ?", (space.id,))
+    for (space_id,) in connection.execute("SELECT id FROM vector_spaces WHERE name = ?", (name,)).fetchall():
+        vector_blocks.delete_all(connection, space_id)
+        connection.execute("DELETE FROM vector_spaces WHERE id = ?", (space_id,))
 
 
 def put(connection: sqlite3.Connection, space: Space, ids: Sequence[int], vectors: NDArray[np.float32]) -> None:
