@@ -32,7 +32,7 @@ from .snippets import keywords
 from .windows import PAGE_OVERLAP, PAGE_SIZE, check_sizes, split
 
 TOP_KEYWORDS = 20
-READING = "2"
+READING = "3"
 """Raise it when readers or windows make something else of the same file: everything is then read again at the next ingest."""
 
 DOUBT_NS = 2_000_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -64,6 +65,7 @@ def services(settings: Settings, *recorders: Recorder) -> Generator[Services]:
 
 
 def _services(settings: Settings, *recorders: Recorder) -> Services:
+    os.environ["RACTO_OCR_LANGUAGES"] = settings.ocr_languages  # readers run in processes of their own
     connect, equip = partial(_connect, settings, recorders), partial(_equip, settings)
     return Services(Database(settings.database), Roots(settings.roots), connect, equip)
 

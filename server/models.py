@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..agents.budget import Budget
 from ..agents.gateway import ModelGateway
@@ -83,11 +83,13 @@ def _endpoints(setting: str, settings: Settings, providers: dict[str, Provider])
 def _provider(name: str, settings: Settings, providers: dict[str, Provider]) -> Provider:
     """The adapter of a provider, made once."""
     if name not in providers:
-        options: dict[str, str] = {}
+        options: dict[str, Any] = {}
         if key := next(filter(None, (secret(each) for each, whose in KNOWN.items() if whose == name)), None):
             options["api_key"] = key
         if url := settings.base_urls.get(name):
             options["base_url"] = url
+        if name == "sentence_transformers" and settings.models_folder:
+            options["folders"] = [settings.models_folder]
         if name in PROVIDERS:
             providers[name] = make(name, **options)
         else:

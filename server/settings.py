@@ -152,6 +152,11 @@ class Settings(BaseModel):
     toolsets: Annotated[Names, AfterValidator(_known_toolsets)] = Field(
         default=tuple(TOOLSETS), min_length=1, description=f"Features to offer, of: {', '.join(TOOLSETS)}."
     )
+    ocr_languages: str = Field(
+        default="eng",
+        pattern=r"^[A-Za-z_]+(\+[A-Za-z_]+)*$",
+        description="What scans and pictures are in, as tesseract names it: deu+eng.",
+    )
     read_only: bool = Field(default=False, description="Offer only tools that change nothing.")
     models: Names = Field(
         default=(),

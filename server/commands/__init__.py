@@ -25,6 +25,7 @@ COMMANDS = {
     "import": Command("import_", "Bring a collection back from such a file."),
     "chat": Command("chat", "Talk to a model: interactive and streaming, or one question and out."),
     "models": Command("models", "List models with window, price and abilities; * marks those that answer."),
+    "convert": Command("convert", "Make a local embedding model small and quick, so that it runs without PyTorch."),
     "usage": Command("usage", "Say what calls to models cost, and how the budget stands."),
     "keys": Command("keys", "Keep, list or forget the keys of hosted models."),
     "install": Command("install", "Add racto to Claude Desktop, Claude Code, Cursor or VS Code."),
