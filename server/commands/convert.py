@@ -12,7 +12,7 @@ from ..console import err, out
 
 EXAMPLES = """\
   racto convert ~/Downloads/all-MiniLM-L6-v2 ~/models/minilm
-  RACTO_MODELS_FOLDER=~/models RACTO_EMBEDDING_MODELS=sentence_transformers/minilm racto serve"""
+  racto convert ./bge-small-en-v1.5 ~/models/bge    then models_folder=~/models, embedding_models=sentence_transformers/bge"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
