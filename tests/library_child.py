@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -143,3 +143,27 @@ def main(place: Place, line: Connection) -> None:
     )  # many commits to be killed between
     line.send(("ready", 0))
     live(place, lambda what, done: line.send((what, done)))
+
+
+def edition(number: int, made: int) -> str:
+    """The text of a document in its nth edition; every chunk of it says whose and which it is."""
+    return "\n\n".join(f"Granite harbour e_{number}_{made} line {line} of lantern and river." for line in range(6))
+
+
+def write_often(path: Path, first: int, kept: Library | None = None) -> None:
+    """Write ten documents in three editions, embed them, and take out every other one between.
+
+    :param first: The number of the first of them.
+    """
+    if kept is None:
+        with closing(Database(path)) as database:
+            write_often(path, first, Library(database, embedder=WordEmbedder(), chunker=RecursiveChunker(60, 0)))
+        return
+    for made in range(3):
+        for number in range(first, first + 10):
+            kept.ingester.text(edition(number, made), str(number))
+        asyncio.run(kept.embed())
+        with kept.database.writing() as connection:
+            collection = known_collection(connection, "default")
+            old = [document_at(connection, collection, str(number)) for number in range(first, first + 10, 2)]
+            indexing.remove(connection, collection, [one for one in old if one])
