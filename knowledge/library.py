@@ -192,13 +192,16 @@ class Library:
             self.store.delete(gone)
             chunk_vectors.left(connection, collection, gone)
 
-    def clear(self) -> None:
-        """Remove every document of the collection."""
+    def clear(self) -> int:
+        """Remove every document of the collection.
+
+        :returns: How many are kept as former versions; 0 when they are too large together.
+        """
         with self.database.writing() as connection:
             collection = collection_named(connection, self.collection)
-            if collection:
-                indexing.remove_all(connection, collection)
+            kept = indexing.remove_all(connection, collection) if collection else 0
         self.sweep()
+        return kept
 
     def count(self) -> int:
         """How many chunks there are."""

@@ -299,16 +299,25 @@ class Listing:
 
 @dataclass(slots=True)
 class Deleted:
-    """What was deleted."""
+    """What was deleted.
+
+    :param restorable: How many of its documents page_restore can bring back; none when they are very large together.
+    """
 
     collection: str
     documents: int
     pages: int
     what: str
+    restorable: int = 0
 
     def render(self) -> str:
-        """One sentence."""
-        return f"Deleted {self.what}. The files themselves were not touched."
+        """What was done, and whether it can be undone."""
+        undo = (
+            "page_restore brings it back."
+            if self.restorable
+            else "It was too large to be put by: ingest it again to have it back."
+        )
+        return f"Deleted {self.what}. The files themselves were not touched. {undo}"
 
 
 @dataclass(slots=True)

@@ -229,7 +229,7 @@ class PageTools:
             raise DeclinedError(f"Nothing was deleted: the person said no to deleting {what.what}.")
         if answer is None and not confirm:
             raise InputError(f"This would delete {what.what}.", "Ask the person, then call again with confirm=true.")
-        await asyncio.to_thread(self._delete, collection, target)
+        what.restorable = await asyncio.to_thread(self._delete, collection, target)
         self.kept.changed()
         return what
 
@@ -319,21 +319,24 @@ class PageTools:
             what = f"the whole collection {name} ({counted(documents, 'document')}, {counted(pages, 'page')})"
             return None, Deleted(name, documents, pages, what)
 
-    def _delete(self, name: str, document: KeptDocument | None) -> None:
+    def _delete(self, name: str, document: KeptDocument | None) -> int:
+        """
+        :returns: How many documents can come back.
+        """
         from ..knowledge import catalogue, indexing
 
         indexing.freshen(self._database, name)
         library = self._services.libraries.get(name)
-        if document is None:
-            library.clear()
+        restorable = library.clear() if document is None else 0
         with self._database.writing() as connection:
             collection = catalogue.known_collection(connection, name)
             if document is None:
                 indexing.drop(connection, collection)
                 self._indexes.pop(name, None)
             elif kept := catalogue.document_at(connection, collection, document.source):
-                indexing.remove(connection, collection, [kept])
+                restorable = indexing.remove(connection, collection, [kept])
         library.sweep()
+        return restorable
 
 
 def toolset(services: Services) -> Toolset:
