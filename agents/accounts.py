@@ -20,7 +20,8 @@ from .dispatch import Call
 from .routing import Endpoint
 
 if TYPE_CHECKING:
-    from .budget import Budget, Reservation
+    from .budget import Budget
+    from .limits import Reservation
     from .models import ModelRegistry
     from .telemetry import Observation, Telemetry
 

@@ -10,11 +10,10 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from typing import TypeVar
+from itertools import count
 from uuid import uuid4
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -40,6 +39,7 @@ from .limits import (
     POLICIES,
     BudgetLimit,
     Policy,
+    Reservation,
     Standing,
     exceeded,
     one_of,
@@ -48,27 +48,8 @@ from .limits import (
     warning,
 )
 
-T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Reservation:
-    """What is set aside for one call.
-
-    :param amount: US dollars.
-    :param warnings: What the person should know of the limits.
-    :param closed: It was settled or released.
-    """
-
-    user: str
-    component: str
-    provider: str
-    model: str
-    task: str
-    amount: Decimal = Decimal(0)
-    warnings: list[str] = field(default_factory=list)
-    closed: bool = False
-    number: str = ""
+STEPS_AT_ONCE = 64
+"""One in so many steps may wait for the disk, in a thread of its own."""
 
 
 class Budget:
@@ -113,6 +94,8 @@ class Budget:
         self._clock = clock
         self._windows: dict[Period, tuple[float, float]] = {}
         self._opened = False
+        self._limited = False  # the last call met a limit
+        self._steps = count()
 
     async def reserve(
         self,
@@ -133,14 +116,16 @@ class Budget:
         :raises UnknownPriceError: under `enforce`, the price is not known.
         """
         reservation = Reservation(user, component, provider, model, task)
-        if local or (self._opened and self._free(estimate)):
+        if local or (self._opened and not self._limited and self._free(estimate)):
             return reservation
-        step = asyncio.get_running_loop().run_in_executor(None, self._reserve, reservation, estimate)
-        try:
-            await asyncio.shield(step)
-        except asyncio.CancelledError:
-            step.add_done_callback(partial(self._give_back, reservation))
-            raise
+        step = partial(self._reserve, reservation, estimate)
+        if not self._at_once(step):
+            waiting = self._in_thread(step)
+            try:
+                await asyncio.shield(waiting)
+            except asyncio.CancelledError:
+                waiting.add_done_callback(partial(self._give_back, reservation))
+                raise
         return reservation
 
     async def settle(
@@ -182,18 +167,45 @@ class Budget:
             duration,
         )
         reservation.closed = True
-        await _to_the_end(partial(self._write, [written], reservation.number))
+        await self._to_the_end(partial(self._write, [written], reservation.number))
 
     async def release(self, reservation: Reservation) -> None:
         """Free what was set aside for a call that was not made; one that is closed already is left alone."""
         if not reservation.closed:
             reservation.closed = True
             if reservation.number:
-                await _to_the_end(partial(self._drop, reservation.number))
+                await self._to_the_end(partial(self._write, (), reservation.number))
 
     async def record(self, *usages: Usage) -> None:
         """Write down calls that needed no reservation, such as the hit of a cache or the answers of a batch, in one step."""
-        await _to_the_end(partial(self._write, usages))
+        await self._to_the_end(partial(self._write, usages, ""))
+
+    def _at_once(self, step: Callable[[Book], None]) -> bool:
+        """Do a step on the caller's own thread, unless it would wait for anybody; whether it is done. To have another thread do it costs
+        five times as much; one in many goes there all the same, because what is written must be moved from the log into the file, and
+        that waits for the disk.
+        """
+        if not (self._opened and next(self._steps) % STEPS_AT_ONCE):
+            return False
+        try:
+            with self._ledger.writing_at_once() as book:
+                step(book)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _in_thread(self, step: Callable[[Book], None]) -> asyncio.Future[None]:
+        def written() -> None:
+            self._opened = True
+            with self._ledger.writing() as book:
+                step(book)
+
+        return asyncio.get_running_loop().run_in_executor(None, written)
+
+    async def _to_the_end(self, step: Callable[[Book], None]) -> None:
+        """Do a step, even when its caller is cancelled meanwhile."""
+        if not self._at_once(step):
+            await asyncio.shield(self._in_thread(step))
 
     def _free(self, estimate: Decimal | None) -> bool:
         """Whether no limit is asked of anybody. On the caller's own thread: to look into an open file takes 20 µs and waits for nobody,
@@ -205,45 +217,44 @@ class Budget:
                 not (self._defaults or book.limits()) and (policy == "warn" or estimate is not None)
             )
 
-    def _reserve(self, reservation: Reservation, estimate: Decimal | None) -> None:
-        self._opened = True
-        with self._ledger.writing() as book:
-            policy = self._policy_of(book)
-            if policy == "ignore":
-                return
-            if estimate is None and policy == "enforce":
-                raise UnknownPriceError(
-                    f"The price of {reservation.model} at {reservation.provider} is not known, and a budget is enforced.",
-                    "Use a model with a known price or a local one, or set the budget policy to warn.",
-                    provider=reservation.provider,
-                    model=reservation.model,
-                )
-            now = self._clock()
-            amount = units(estimate or Decimal(0), up=True)
-            theirs = {"user": reservation.user, "component": reservation.component, "provider": reservation.provider}
-            limits = self._limits_of(book, theirs)
-            for limit, most, name in limits:
-                wanted = self._used(book, limit, name, now) + amount
-                if policy == "enforce" and wanted > most:
-                    standing = self._standing(book, limit, most, name, now)
-                    raise exceeded(standing, dollars(amount), reservation.provider, reservation.model)
-                if wanted >= self.warn_at * most:
-                    reservation.warnings.append(warning(self._standing(book, limit, most, name, now), dollars(wanted)))
-            if limits and estimate is None:
-                reservation.warnings.append(
-                    f"The price of {reservation.model} is not known: this call is missing in the budget."
-                )
-            if limits and amount:
-                reservation.amount = dollars(amount)
-                reservation.number = uuid4().hex
-                book.hold(reservation.number, amount, **theirs, now=now, expires=now + self._patience)
+    def _reserve(self, reservation: Reservation, estimate: Decimal | None, book: Book) -> None:
+        policy = self._policy_of(book)
+        self._limited = False
+        if policy == "ignore":
+            return
+        if estimate is None and policy == "enforce":
+            raise UnknownPriceError(
+                f"The price of {reservation.model} at {reservation.provider} is not known, and a budget is enforced.",
+                "Use a model with a known price or a local one, or set the budget policy to warn.",
+                provider=reservation.provider,
+                model=reservation.model,
+            )
+        now = self._clock()
+        amount = units(estimate or Decimal(0), up=True)
+        theirs = {"user": reservation.user, "component": reservation.component, "provider": reservation.provider}
+        limits = self._limits_of(book, theirs)
+        self._limited = bool(limits)
+        warnings = []
+        for limit, most, name in limits:
+            wanted = self._used(book, limit, name, now) + amount
+            if policy == "enforce" and wanted > most:
+                standing = self._standing(book, limit, most, name, now)
+                raise exceeded(standing, dollars(amount), reservation.provider, reservation.model)
+            if wanted >= self.warn_at * most:
+                warnings.append(warning(self._standing(book, limit, most, name, now), dollars(wanted)))
+        if limits and estimate is None:
+            warnings.append(f"The price of {reservation.model} is not known: this call is missing in the budget.")
+        reservation.warnings = warnings
+        if limits and amount:
+            reservation.amount = dollars(amount)
+            reservation.number = uuid4().hex
+            book.hold(reservation.number, amount, **theirs, now=now, expires=now + self._patience)
 
-    def _write(self, usages: Iterable[Usage], number: str = "") -> None:
-        with self._ledger.writing() as book:
-            if number:
-                book.drop(number)
-            for usage in usages:
-                book.record(usage, self._clock())
+    def _write(self, usages: Iterable[Usage], number: str, book: Book) -> None:
+        if number:
+            book.drop(number)
+        for usage in usages:
+            book.record(usage, self._clock())
 
     def _drop(self, number: str) -> None:
         with self._ledger.writing() as book:
@@ -386,8 +397,3 @@ class Budget:
 def _limit(limit: LimitKey, most: int) -> BudgetLimit:
     scope, name, period = limit
     return BudgetLimit(period, dollars(most), scope, name)
-
-
-async def _to_the_end(step: Callable[[], T]) -> T:
-    """What a blocking step gives; it is done even when its caller is cancelled meanwhile."""
-    return await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, step))

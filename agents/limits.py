@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Final, Literal, TypeVar, get_args
@@ -47,6 +47,26 @@ class BudgetLimit:
                 f"A limit of the scope {self.scope} {'has no name' if self.name else 'needs a name'}.",
                 f"Give the name of the {self.scope}, or {EACH!r} for each." if self.scope != "global" else "",
             )
+
+
+@dataclass(slots=True)
+class Reservation:
+    """What is set aside for one call.
+
+    :param amount: US dollars.
+    :param warnings: What the person should know of the limits.
+    :param closed: It was settled or released.
+    """
+
+    user: str
+    component: str
+    provider: str
+    model: str
+    task: str
+    amount: Decimal = Decimal(0)
+    warnings: list[str] = field(default_factory=list)
+    closed: bool = False
+    number: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from pydantic import BaseModel
 from racto.agents.budget import Budget
 from racto.agents.caches import ExactMatchCache
 from racto.agents.gateway import ModelGateway
+from racto.agents.limits import BudgetLimit
 from racto.agents.providers.openai import OpenAIProvider
 from racto.agents.providers.simulated import SimulatedProvider
 from racto.agents.retry import RetryConfig
@@ -41,6 +43,7 @@ RESULTS = Path(__file__).parent / "results"
 CHUNKS = 200
 ENTRIES = 10_000
 DIMENSIONS = 384
+DOLLARS = Decimal(100_000)
 ASKED = "How is the weather in Paris?"
 PROMPT = RactoPrompt(
     role="You are a weather service.",
@@ -191,7 +194,12 @@ async def over_the_wire(base: str, folder: Path, rounds: int, number: int) -> li
     config, shaped = ChatConfig(user_message=ASKED), ChatConfig(user_message=ASKED, response_model=Weather)
     plain = _gateway(base)
     with closing(Database(folder / "bench.db")) as database:
-        full = _gateway(base, budget=Budget(database, policy="warn"), telemetry=Telemetry(GatewayMetricsMiddleware()))
+        budget = Budget(
+            database,
+            "enforce",
+            limits=[BudgetLimit("daily", DOLLARS), BudgetLimit("monthly", DOLLARS, "provider", "*")],
+        )
+        full = _gateway(base, budget=budget, telemetry=Telemetry(GatewayMetricsMiddleware()))
         falling = _gateway(base, "fails", "gpt-4o")
 
         async def direct_stream() -> None:
@@ -221,7 +229,7 @@ async def over_the_wire(base: str, folder: Path, rounds: int, number: int) -> li
     print(f"| (a stream's chunk: ours, all of it) | {streams['ours'] / CHUNKS:,.1f} µs | | |")
     return [
         Row("plain call, added to the SDK's", found["plain"] - found["sdk"], 0),
-        Row("call with budget, validation and telemetry, added", found["full"] - found["sdk"], 400),
+        Row("call with an enforced budget, validation and telemetry, added", found["full"] - found["sdk"], 400),
         Row("stream, per chunk, added", (streams["ours"] - streams["sdk"]) / CHUNKS, 40),
         Row("fallback after a received 500, added", found["falling"] - found["plain"], 2_000),
     ]

@@ -112,6 +112,15 @@ class Ledger:
         with self._database.writing() as connection:
             yield Book(connection, self._sums)
 
+    @contextmanager
+    def writing_at_once(self) -> Iterator[Book]:
+        """The same where nothing may wait; see `Database.writing_at_once`.
+
+        :raises BlockingIOError: somebody else is writing, or many rows must be added up first; nothing was done.
+        """
+        with self._database.writing_at_once() as connection:
+            yield Book(connection, self._sums, at_once=True)
+
 
 class _Sums:
     """What was spent since some times, up to the row `_last`: only the rows after it need adding, however long the periods.
@@ -124,13 +133,18 @@ class _Sums:
         self._last = 0
         self._lock = threading.Lock()
 
-    def spent(self, connection: sqlite3.Connection, scope: Scope, name: str, since: float) -> int:
-        """The sum of the costs known, since a time."""
+    def spent(self, connection: sqlite3.Connection, scope: Scope, name: str, since: float, *, at_once: bool) -> int:
+        """The sum of the costs known, since a time.
+
+        :raises BlockingIOError: it must be `at_once`, and is not known yet.
+        """
         with self._lock:
             self._catch_up(connection)
             sums = self._known.get((scope, name), {})
             if since in sums:
                 return sums[since]
+            if at_once:
+                raise BlockingIOError("The rows of a period must be added up.")
             theirs = "" if scope == "global" else f"AND {scope} = :name"
             total, newest = connection.execute(
                 f"SELECT coalesce(sum(cost), 0), (SELECT max(id) FROM usage) FROM usage WHERE at >= :since {theirs}",  # noqa: S608 - constants
@@ -159,14 +173,15 @@ class _Sums:
 class Book:
     """The ledger within one transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, sums: _Sums) -> None:
+    def __init__(self, connection: sqlite3.Connection, sums: _Sums, *, at_once: bool = False) -> None:
         self._connection = connection
         self._sums = sums
+        self._at_once = at_once
         self._held: dict[tuple[str, str], int] = {}
 
     def spent(self, scope: Scope, name: str, since: float) -> int:
         """What calls have cost since a time, in `1/PICO` dollars."""
-        return self._sums.spent(self._connection, scope, name, since)
+        return self._sums.spent(self._connection, scope, name, since, at_once=self._at_once)
 
     def held(self, scope: Scope, name: str, now: float) -> int:
         """What running calls may cost, in `1/PICO` dollars."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -605,3 +608,46 @@ def test_settings_that_cannot_be_are_refused(database: Database) -> None:
     ):
         with pytest.raises(InputError):
             BudgetLimit(*arguments)
+
+
+async def test_an_uncontended_step_is_done_on_the_callers_own_thread(database: Database) -> None:
+    budget = Budget(database, "enforce", limits=[_limit("100")])
+    await _spend(budget, CENT)  # opens the file, and adds up the period
+    with ThreadPoolExecutor(1) as pool:
+        asyncio.get_running_loop().set_default_executor(pool)
+        occupied = threading.Event()
+        pool.submit(occupied.wait)
+        for _ in range(10):  # no thread is free: nothing here may need one
+            await _spend(budget, CENT)
+        occupied.set()
+        assert (await _total(Budget(database))).cost == 11 * CENT
+
+
+async def test_the_log_is_moved_into_the_file_although_most_steps_leave_that_to_others(tmp_path: Path) -> None:
+    with closing(Database(tmp_path / "racto.db")) as database:
+        budget = Budget(database, "enforce", limits=[_limit("100")])
+        for _ in range(1_000):
+            await _spend(budget, Decimal("0.001"))
+        log = tmp_path / "racto.db-wal"
+        assert log.stat().st_size < 8 * 2**20  # 7,000 pages of 4 KB were written, 1,000 are moved at a time
+
+
+async def test_a_loop_goes_on_while_a_reservation_waits_for_another_process(database: Database) -> None:
+    budget = Budget(database, "enforce", limits=[_limit("1")])
+    await _spend(budget, CENT)
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.ensure_future(budget.reserve(CENT))
+        await asyncio.to_thread(lambda: None)
+        assert not waiting.done()
+        other.execute("ROLLBACK")
+        assert (await waiting).amount == CENT
+
+
+async def test_the_first_call_of_somebody_adds_up_in_a_thread_and_warns_once(database: Database) -> None:
+    budget = Budget(database, "enforce", limits=[_limit("1"), _limit("9", scope="user", name=EACH)])
+    await _spend(budget, CENT, user="ann")
+    reservation = await budget.reserve(
+        Decimal("0.9"), user="ben"
+    )  # near the first limit; the sum of the second is not known
+    assert len(reservation.warnings) == 1

@@ -551,9 +551,10 @@ def test_a_paid_answer_is_given_with_a_warning_when_the_books_cannot_be_written(
                 connection.execute("CREATE TABLE filler (x)")
                 connection.execute("INSERT INTO filler VALUES (zeroblob(4096))")
         if trouble == "full":
-            with database.writing() as connection:
-                pages = connection.execute("PRAGMA page_count").fetchone()[0]
-                connection.execute(f"PRAGMA max_page_count = {pages}")
+            for writing in (database.writing, database.writing_at_once):
+                with writing() as connection:
+                    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+                    connection.execute(f"PRAGMA max_page_count = {pages}")
             # Rows go on fitting until their page is full.
             response = next(found for _ in range(500) if (found := once(gateway, ask)).warnings != usual)
         else:
