@@ -163,8 +163,7 @@ class Library:
             if not rows:
                 break  # another process was faster
             made = await self.embedder.aembed(texts)
-            await asyncio.to_thread(self._keep, rows, made)
-            done += len(rows)
+            done += await asyncio.to_thread(self._keep, rows, made)
             left = await asyncio.to_thread(self._waiting)
         if progress and total:
             progress(done, max(total, done))
@@ -296,8 +295,11 @@ class Library:
         texts = [self.ingester.clean(one.chunk.content) for one in kept.values()]
         return {row: one.digest for row, one in kept.items()}, texts
 
-    def _keep(self, rows: Mapping[int, bytes], made: Sequence[Sequence[float]]) -> None:
-        """Keep new vectors of those chunks that are still there and still the same."""
+    def _keep(self, rows: Mapping[int, bytes], made: Sequence[Sequence[float]]) -> int:
+        """Keep new vectors of those chunks that are still there and still the same.
+
+        :returns: How many.
+        """
         assert self.embedder is not None
         vector_of = dict(zip(rows, made, strict=True))
         name = self.embedder.name
@@ -318,3 +320,4 @@ class Library:
             else:
                 chunk_vectors.hand_over(connection, collection, self.store, {row: vector_of[row] for row in same})
             chunk_rows.settled(connection, collection.id, same)
+        return len(same)

@@ -10,7 +10,7 @@ import random
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +60,7 @@ class Model:
     documents: dict[str, dict[str, bool]] = field(default_factory=dict)
     former: list[Former] = field(default_factory=list)
     embedded: bool = False
+    removals: int = 0
 
     def put(self, source: str, paragraphs: tuple[str, ...]) -> None:
         there = self.documents.get(source)
@@ -69,9 +70,10 @@ class Model:
             self._put_by(source, None)
         self._write(source, paragraphs)
 
-    def remove(self, sources: list[str], number: int) -> None:
+    def remove(self, sources: list[str]) -> None:
+        self.removals += 1
         for source in sources:
-            self._put_by(source, number)
+            self._put_by(source, self.removals)
             del self.documents[source]
 
     def restore(self, sources: list[str]) -> None:
@@ -91,11 +93,14 @@ class Model:
         self.documents = {source: dict.fromkeys(one, False) for source, one in self.documents.items()}
         self.embedded = False
 
-    def embed(self, most: int | None) -> None:
-        waiting = [(source, text) for source, one in self.documents.items() for text, has in one.items() if not has]
-        for source, text in waiting[:most]:
+    def waiting(self) -> list[tuple[str, str]]:
+        """Source and text of what has no vector, in the order it gets one."""
+        return [(source, text) for source, one in self.documents.items() for text, has in one.items() if not has]
+
+    def settle(self, batch: list[tuple[str, str]]) -> None:
+        for source, text in batch:
             self.documents[source][text] = True
-        self.embedded = self.embedded or bool(waiting)
+        self.embedded = True
 
     def settled(self) -> list[str]:
         return [text for one in self.documents.values() for text, has in one.items() if has]
@@ -125,24 +130,24 @@ def test_whatever_two_processes_do_in_turn_the_library_is_what_a_naive_one_would
         one.ingester.text(PARAGRAPHS[0], SOURCES[0])
         model = Model(carries=not outside, documents={SOURCES[0]: {PARAGRAPHS[0]: False}})
         done = [
-            step(chance.choice((one, other)), model, chance, nth)
-            for nth in range(STEPS)
+            step(chance.choice((one, other)), model, chance)
+            for _ in range(STEPS)
             for step in (chance.choice(_STEPS), _check)
         ]
         assert {"put", "embed"} <= set(done)
 
 
-def _put(kept: Library, model: Model, chance: random.Random, _nth: int) -> str:
+def _put(kept: Library, model: Model, chance: random.Random) -> str:
     source, paragraphs = chance.choice(SOURCES), tuple(chance.sample(PARAGRAPHS, chance.randint(1, 8)))
     kept.ingester.text("\n\n".join(paragraphs), source)
     model.put(source, paragraphs)
     return "put"
 
 
-def _change(kept: Library, model: Model, chance: random.Random, nth: int) -> str:
+def _change(kept: Library, model: Model, chance: random.Random) -> str:
     """Most of a document stays."""
     if not model.documents:
-        return _put(kept, model, chance, nth)
+        return _put(kept, model, chance)
     source = chance.choice(list(model.documents))
     paragraphs = [text for text in model.documents[source] if chance.random() < 0.8]
     new = [text for text in chance.sample(PARAGRAPHS, 2) if text not in paragraphs]
@@ -153,55 +158,78 @@ def _change(kept: Library, model: Model, chance: random.Random, nth: int) -> str
     return "change"
 
 
-def _remove(kept: Library, model: Model, chance: random.Random, nth: int) -> str:
+def _remove(kept: Library, model: Model, chance: random.Random) -> str:
     sources = chance.sample(list(model.documents), min(chance.randint(1, 2), len(model.documents)))
     with kept.database.writing() as connection:
         collection = catalogue.known_collection(connection, "default")
         old = [catalogue.document_at(connection, collection, source) for source in sources]
         assert all(old)
         indexing.remove(connection, collection, [document for document in old if document])
-    model.remove(sources, nth)
+    model.remove(sources)
     return "remove"
 
 
-def _clear(kept: Library, model: Model, chance: random.Random, nth: int) -> str:
+def _clear(kept: Library, model: Model, chance: random.Random) -> str:
     if chance.random() < 0.7:
-        return _remove(kept, model, chance, nth)
+        return _remove(kept, model, chance)
     kept.clear()
-    model.remove(list(model.documents), nth)
+    model.remove(list(model.documents))
     model.embedded = False
     return "clear"
 
 
-def _restore(kept: Library, model: Model, chance: random.Random, nth: int) -> str:
+def _restore(kept: Library, model: Model, chance: random.Random) -> str:
     if not any(former.removal is not None for former in model.former):
-        return _put(kept, model, chance, nth)
+        return _put(kept, model, chance)
     model.restore([former.source for former in restore(kept.database, "default")])
     return "restore"
 
 
-def _forget(kept: Library, model: Model, _chance: random.Random, _nth: int) -> str:
+def _forget(kept: Library, model: Model, _chance: random.Random) -> str:
     kept.forget_vectors()
     model.forget()
     return "forget"
 
 
-def _embed(kept: Library, model: Model, chance: random.Random, _nth: int) -> str:
-    """All, or one batch."""
-    stop = threading.Event()
-    whole = chance.random() < 0.5
+class _Interrupted(WordEmbedder):
+    """An embedder during whose work something else may happen."""
+
+    def __init__(self, happens: Callable[[int], None]) -> None:
+        self._happens = happens
+
+    def embed(self, texts: list[str]) -> list[list[float]]:
+        self._happens(len(texts))
+        return super().embed(texts)
+
+
+def _embed(kept: Library, model: Model, chance: random.Random) -> str:
+    """All, or one batch; documents may change while the model is at work."""
+    stop, whole, settled = threading.Event(), chance.random() < 0.5, 0
+
+    def happens(size: int) -> None:
+        nonlocal settled
+        batch = model.waiting()[:BATCH]
+        assert len(batch) == size
+        before = dict(model.documents)
+        if chance.random() < 0.3:
+            chance.choice((_put, _change, _remove))(kept, model, chance)
+        # What was written again meanwhile has other rows now, which still wait.
+        same = [(source, text) for source, text in batch if model.documents.get(source) is before[source]]
+        model.settle(same)
+        settled += len(same)
+
+    kept.embedder = _Interrupted(happens)
     told = asyncio.run(kept.embed(lambda done, _total: None if whole or not done else stop.set(), stop))
-    before = len(model.settled())
-    model.embed(None if whole else told.done)
-    assert told.done == len(model.settled()) - before
-    assert whole or told.done <= 2 * BATCH
+    kept.embedder = WordEmbedder()
+    assert (told.done, told.left) == (settled, len(model.waiting()))
+    assert not whole or not told.left
     return "embed"
 
 
 _STEPS = (_put, _put, _change, _change, _change, _remove, _clear, _restore, _forget, _embed, _embed, _embed)
 
 
-def _check(kept: Library, model: Model, chance: random.Random, _nth: int) -> str:
+def _check(kept: Library, model: Model, chance: random.Random) -> str:
     """Whether the library is what the model is, and searches as it does."""
     with kept.database.reading() as connection:
         collection = catalogue.known_collection(connection, "default")
