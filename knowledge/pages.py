@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from . import catalogue, indexing
 from .analyser import query_terms
+from .answering import CONTEXT_TEMPLATE, Answering, ChatKit
 from .catalogue import PageEntry, checked_name
 from .database import Database
 from .edge import blocking, off_loop
-from .errors import InputError, NoModelError, unknown_name
+from .errors import unknown_name
 from .filters import FilterArguments, Filters
 from .folder import IngestReport, Progress, ingest_folder
 from .ingest import TOP_KEYWORDS, Ingester
@@ -28,19 +27,6 @@ from .windows import PAGE_OVERLAP, PAGE_SIZE, check_sizes
 
 if TYPE_CHECKING:
     from .prompts import RactoPrompt
-    from .vocabulary import ChatConfig
-
-CONTEXT_TEMPLATE = "Pages found for the question, each under its number:\n\n{context}\n\nQuestion: {question}"
-CONTEXT_TOKENS = 16_000
-"""The most tokens of pages a model is given, as `turns.estimate` counts them."""
-
-
-class ChatKit(Protocol):
-    """What `query` asks of a developer kit."""
-
-    async def achat(self, config: ChatConfig) -> Any:
-        """The model's answer; its text is in `content`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -91,7 +77,7 @@ class IngestedPages(list[PageEntry]):
         self.report = report
 
 
-class PageIndexRAG:
+class PageIndexRAG(Answering):
     """A page index over files and texts, kept in one SQLite file and brought up to date by ingesting again.
 
     :param llm_kit: Answers in `query`; without one there is `retrieve`.
@@ -131,19 +117,11 @@ class PageIndexRAG:
         engine: str = "fields",
     ) -> None:
         check_sizes(page_size, page_overlap)
-        if database is not None and path is not None:
-            raise InputError("Both a database and a path were given.", "Give one of them.")
-        if not {"{context}", "{question}"} <= set(re.findall(r"\{context\}|\{question\}", context_template)):
-            raise InputError("The context template lacks {context} or {question}.", "Put both where they belong.")
         if engine not in ENGINES:
             raise unknown_name("ranking engine", engine, ENGINES)
         self.collection = checked_name(collection)
-        self._kit = llm_kit
-        self._template = context_template
-        self._prompt = default_prompt
+        super().__init__(llm_kit, context_template, default_prompt, database, path)
         self._ranking: dict[str, Any] = {"k1": k1, "b": b, "engine": engine}
-        self._owned = database is None
-        self.database = database or Database(path)
         self._ingester = Ingester(
             self.database,
             collection,
@@ -237,31 +215,15 @@ class PageIndexRAG:
         :param filters: Which documents to look at; see `Filters`.
         :raises NoModelError: there is no kit; also a `RuntimeError`.
         """
-        from .answers import Passage, context
-        from .answers import prompt as answer_prompt
-        from .turns import estimate  # pydantic models, like the next: 20 ms that a search does not need
-        from .vocabulary import ChatConfig
+        from .answers import Passage
 
-        if self._kit is None:
-            raise NoModelError(
-                "There is no model to answer with.", "Pass llm_kit=…, or use retrieve() for the pages alone."
-            )
+        self._answering_kit()
         sources = await self.aretrieve(question, top_k, **filters)
         passages = [
             Passage(one.entry.content, one.entry.source, one.entry.label, one.entry.heading_path) for one in sources
         ]
-        text, given = context(passages, CONTEXT_TOKENS, estimate)
-        text = text or "(no page was found)"
-        values = {"{context}": text, "{question}": question}
-        # One pass: what looks like a placeholder in a page or question stays as it is.
-        message = re.sub(r"\{context\}|\{question\}", lambda found: values[found[0]], self._template)
-        config = ChatConfig(
-            user_message=message,
-            prompt=prompt or self._prompt or answer_prompt(),
-            temperature=temperature,
-            max_tokens=max_tokens,
-        )
-        return PageIndexResponse(await self._kit.achat(config), sources[: len(given)], question, text)
+        found = await self._answer(question, passages, prompt, temperature, max_tokens)
+        return PageIndexResponse(found.answer, sources[: len(found.given)], question, found.context)
 
     def clear(self) -> None:
         """Remove every document of the collection."""
@@ -285,19 +247,6 @@ class PageIndexRAG:
     def document_count(self) -> int:
         """How many documents there are."""
         return self._counts()[0]
-
-    def close(self) -> None:
-        """Close the database, unless it was given."""
-        if self._owned:
-            self.database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _counts(self) -> tuple[int, int]:
         with self.database.reading() as connection:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from . import chunk_rows, chunk_vectors
-from .answers import CheckedAnswer, Passage, check, context
-from .answers import prompt as answer_prompt
+from .answering import Answering, ChatKit, Grounded
+from .answers import CheckedAnswer, Passage, check
 from .catalogue import collection_named, document_at, name_of
 from .chunking import BaseChunker
 from .chunking.recursive import RecursiveChunker
@@ -21,10 +19,9 @@ from .chunks import Chunk, RetrievalResult
 from .database import Database
 from .edge import blocking
 from .embedding import BaseEmbedder
-from .errors import InputError, NoModelError
+from .errors import InputError
 from .folder import IngestReport, Progress, ingest_folder
 from .library import Findings, Library
-from .pages import CONTEXT_TEMPLATE, ChatKit
 from .processing import BaseProcessor
 from .readers import FileReaderRegistry
 from .stores import BaseVectorStore
@@ -32,9 +29,6 @@ from .stores import BaseVectorStore
 if TYPE_CHECKING:
     from .embedding import Reranker
     from .prompts import RactoPrompt
-
-CONTEXT_TOKENS = 6_000
-"""The most tokens of passages a model is given; counted generously, four characters a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +57,7 @@ class IngestedChunks(list[Chunk]):
         self.report = report
 
 
-class RactoRAG:
+class RactoRAG(Answering):
     """Documents in, passages and cited answers out.
 
     :param vector_store: Where vectors are kept; by default in the database.
@@ -99,17 +93,9 @@ class RactoRAG:
         path: Path | str | None = None,
         collection: str = "default",
     ) -> None:
-        if database is not None and path is not None:
-            raise InputError("Both a database and a path were given.", "Give one of them.")
         if vector_store is not None and store is not None:
             raise InputError("Both vector_store and store were given.", "They are the same: give one.")
-        self._template = context_template or CONTEXT_TEMPLATE
-        if not {"{context}", "{question}"} <= set(re.findall(r"\{context\}|\{question\}", self._template)):
-            raise InputError("The context template lacks {context} or {question}.", "Put both where they belong.")
-        self._kit = llm_kit
-        self._prompt = default_prompt
-        self._owned = database is None
-        self.database = database or Database(path)
+        super().__init__(llm_kit, context_template, default_prompt, database, path)
         self.library = Library(
             self.database,
             collection,
@@ -198,20 +184,10 @@ class RactoRAG:
         :param max_tokens: The longest answer.
         :raises NoModelError: there is no kit; also a `RuntimeError`.
         """
-        if self._kit is None:
-            raise NoModelError(
-                "There is no model to answer with.", "Pass llm_kit=…, or use retrieve() for the passages alone."
-            )
+        self._answering_kit()
         found = await self.aretrieve(question, top_k, filters)
-        return await answer_from(
-            found,
-            question,
-            self._kit,
-            template=self._template,
-            prompt=prompt or self._prompt,
-            temperature=temperature,
-            max_tokens=max_tokens,
-        )
+        passages = [passage_of(one.chunk) for one in found]
+        return checked(found, question, await self._answer(question, passages, prompt, temperature, max_tokens))
 
     def count(self) -> int:
         """How many chunks there are."""
@@ -237,19 +213,6 @@ class RactoRAG:
         """What makes vectors."""
         return self.library.embedder
 
-    def close(self) -> None:
-        """Close the database, unless it was given."""
-        if self._owned:
-            self.database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     async def _embedded(self, sources: Iterable[str]) -> list[Chunk]:
         if self.embedder is not None:
             await self.library.embed()
@@ -269,36 +232,12 @@ class RactoRAG:
         return [one.chunk for one in kept]
 
 
-async def answer_from(
-    found: Sequence[RetrievalResult],
-    question: str,
-    kit: ChatKit,
-    *,
-    template: str = CONTEXT_TEMPLATE,
-    prompt: RactoPrompt | None = None,
-    temperature: float | None = 0.0,
-    max_tokens: int = 2048,
-) -> RAGResponse:
-    """Have a kit answer a question from these passages, and check what it cites.
-
-    :param template: What the model is asked; has `{context}` and `{question}`.
-    :param prompt: The system prompt; by default one that asks for citations.
-    """
-    from .vocabulary import ChatConfig  # pydantic models: 20 ms that a search does not need
-
-    text, given = context([passage_of(one.chunk) for one in found], CONTEXT_TOKENS, lambda words: len(words) // 4 + 1)
-    values = {"{context}": text or "(no passage was found)", "{question}": question}
-    # One pass: what looks like a placeholder in a passage or question stays as it is.
-    message = re.sub(r"\{context\}|\{question\}", lambda match: values[match[0]], template)
-    answer = await kit.achat(
-        ChatConfig(
-            user_message=message,
-            prompt=prompt or answer_prompt(),
-            temperature=temperature,
-            max_tokens=max_tokens,
-        )
+def checked(found: Sequence[RetrievalResult], question: str, answer: Grounded) -> RAGResponse:
+    """An answer, every sentence of it held against the passages it cites."""
+    sources = list(found[: len(answer.given)])
+    return RAGResponse(
+        answer.answer, sources, question, answer.context, check(answer.answer.content or "", answer.given)
     )
-    return RAGResponse(answer, list(found[: len(given)]), question, text, check(answer.content or "", given))
 
 
 def passage_of(chunk: Chunk) -> Passage:

@@ -284,7 +284,7 @@ def test_a_question_without_a_page_says_so_to_the_model() -> None:
     with PageIndexRAG(kit) as index:
         response = index.query("What does a lantern cost?")
     assert response.sources == []
-    assert "no page was found" in kit.asked[0].user_message
+    assert "no passage was found" in kit.asked[0].user_message
 
 
 def test_a_question_without_a_kit_names_the_way_out(index: PageIndexRAG) -> None:

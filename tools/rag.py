@@ -95,14 +95,16 @@ class RagTools:
         library = await self._known(collection)
         models = await self._services.models()
         name = named(models, model)
+        from ..knowledge.answering import ask as answer_from
         from ..knowledge.filters import Filters
-        from ..knowledge.rag import answer_from  # by now most of it is there
+        from ..knowledge.rag import checked, passage_of  # by now most of it is there
 
         found = await _found(library, question, top_k, Filters(source=source, type=type, metadata=metadata))
         if not found:
             return CitedAnswer.none(question, self._notes(library, found))
         kit = _Asking(lambda config: ask(models, config, call, name))
-        response = await answer_from(found, question, kit)
+        answer = await answer_from(kit, question, [passage_of(one.chunk) for one in found])
+        response = checked(found, question, answer)
         assert kit.answer is not None
         notes = [*self._notes(library, found), *kit.answer.warnings, kit.answer.footnote()]
         return CitedAnswer.of(response, kit.answer.model, kit.answer.usage, notes)
