@@ -32,10 +32,10 @@ PATIENCE = 600.0
 _TAIL = 200
 _MOST_FILE_BYTES = 32 * 2**20
 
-Model = Annotated[str, Field(description="provider/name as models_list shows; empty: the person's own choice")]
+Model = Annotated[str, Field(description="provider/name of models_list; empty: the person's")]
 StoredName = Annotated[str, Field(description="a stored prompt, as system prompt")]
-Values = Annotated[dict[str, str], Field(description="for the stored prompt's {placeholders}")]
-MaxTokens = Annotated[int, Field(ge=1, description="longest answer")]
+Values = Annotated[dict[str, str], Field(description="for its {placeholders}")]
+MaxTokens = Annotated[int, Field(ge=1)]
 
 
 def toolset(services: Services) -> Toolset:
@@ -146,7 +146,7 @@ class ChatTools:
         call: ToolContext,
         model: Model = "",
         task: Annotated[str, Field(description="kind of work, to choose a model by: code, planning")] = "",
-        context_id: Annotated[str, Field(description="conversation to go on with; a new name begins one")] = "",
+        context_id: Annotated[str, Field(description="conversation to go on with, or begin")] = "",
         prompt: StoredName = "",
         variables: Values = {},  # noqa: B006 - never changed; a plain default keeps the schema flat
         role: Role = "",
@@ -154,14 +154,14 @@ class ChatTools:
         constraints: Constraints = [],  # noqa: B006
         tone: Tone = "",
         context: Background = "",
-        output_schema: Annotated[dict[str, Any], Field(description="JSON Schema the answer must follow")] = {},  # noqa: B006
+        output_schema: Annotated[dict[str, Any], Field(description="JSON Schema of the answer")] = {},  # noqa: B006
         attachments: Annotated[list[str], Field(description="paths of images, PDFs or texts")] = [],  # noqa: B006
         max_tokens: MaxTokens = 4096,
         temperature: Annotated[float, Field(ge=-1, le=2, description="-1: the model's own")] = -1,
         step_by_step: bool = False,
         component: Annotated[str, Field(description="whose budget")] = "",
     ) -> Answer:
-        """Ask another model, local or hosted; hosted ones cost the person money. The answer comes with its model, tokens and cost."""
+        """Ask another model, local or hosted; hosted ones cost the person money. Says what the answer took."""
         models = await self._services.models()
         from ..knowledge.vocabulary import ChatConfig  # by now it is there
 
@@ -192,7 +192,7 @@ class ChatTools:
         max_tokens: MaxTokens = 2048,
         component: str = "",
     ) -> Compared:
-        """Ask several models the same question and show their answers side by side with cost and time."""
+        """Ask several models one question: answers side by side, with cost and time."""
         known = await self._services.models()
         from ..knowledge.vocabulary import ChatConfig
 
@@ -227,11 +227,11 @@ class ChatTools:
         self,
         texts: Annotated[list[str], Field(min_length=1, max_length=64)],
         call: ToolContext,
-        model: Annotated[str, Field(description="provider/name; empty: the person's own choice")] = "",
+        model: Annotated[str, Field(description="provider/name; empty: the person's")] = "",
         dimensions: Annotated[int, Field(ge=0, description="0: the model's own")] = 0,
         component: str = "",
     ) -> Embedded:
-        """Turn texts into embedding vectors, and say how near they are to each other."""
+        """Turn texts into vectors, and say how near they are to each other."""
         models = await self._services.models()
         from ..knowledge.vocabulary import EmbeddingConfig
 

@@ -171,7 +171,7 @@ class ContextTools(_Conversations):
         model: Model = "",
         keep_last: Annotated[int, Field(ge=0, description="messages left out at the end")] = 6,
     ) -> str:
-        """Have a model sum up the older part of a conversation; later calls get the summary where the whole is too long."""
+        """Have a model sum up the older part of a conversation, for later calls where the whole is too long."""
         models = await self._services.models()
         from ..knowledge.turns import transcript  # by now they are there
         from ..knowledge.vocabulary import ChatConfig
@@ -191,7 +191,7 @@ class ContextTools(_Conversations):
     async def context_delete(self, name: str, call: ToolContext, confirm: bool = False) -> str:
         """Delete a conversation; context_restore brings it back. The person is asked first.
 
-        :param confirm: true when the person said yes and cannot be asked here.
+        :param confirm: the person said yes
         """
         owner = call.caller.name
         info = await asyncio.to_thread(self._store.get, name, owner)

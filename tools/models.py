@@ -92,7 +92,7 @@ class ModelTools:
         live: Annotated[bool, Field(description="ask the provider itself")] = False,
         limit: Annotated[int, Field(ge=1, le=500)] = 40,
     ) -> ModelList:
-        """List models with context window, price per million tokens and abilities; those on this machine are always looked up."""
+        """List models with context window, price per million tokens and abilities; local ones are always looked up."""
         models = await self._services.models()
         unreachable = await refreshed(models, provider, live)
         lines = await asyncio.to_thread(listed, models, provider, name, capability)

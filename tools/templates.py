@@ -129,8 +129,8 @@ class TemplateTools:
         """Store a text with {variables} as a new version; {{word}} stays {word}.
 
         :param name: a-z, 0-9, _ and -
-        :param component: part of a system it belongs to
-        :param task: kind of work it is for
+        :param component: part of a system
+        :param task: kind of work
         :param choices: variable → its allowed values ([]: any)
         """
         return _line(
@@ -168,7 +168,7 @@ class TemplateTools:
         model: Model = "",
         max_tokens: MaxTokens = 1024,
     ) -> Comparison:
-        """Run two stored templates, or two stored RACTO prompts with a message, on the same inputs and show both answers."""
+        """Show the answers to two stored templates, or RACTO prompts with a message, on the same inputs."""
         if (kind == "prompt") != bool(message):
             raise InputError("Prompts need a message and templates have none.", "A template is the message itself.")
         models = await self._services.models()
@@ -196,7 +196,7 @@ class TemplateTools:
     async def template_delete(self, name: str, call: ToolContext, confirm: bool = False) -> str:
         """Delete a stored template; template_restore brings it back. The person is asked first.
 
-        :param confirm: true when the person said yes and cannot be asked here.
+        :param confirm: the person said yes
         """
         stored = await asyncio.to_thread(self._store.get, name)
         answer = await call.confirm(f"Delete the template {name!r} (version {stored.version})?")

@@ -106,7 +106,7 @@ class UsageTools:
         self,
         by: list[By] = ["provider", "model"],  # noqa: B006 - never changed; a plain default keeps the schema flat
         period: Literal["ever", "daily", "weekly", "monthly"] = "ever",
-        since: Annotated[str, Field(description="ISO date or time, instead of a period")] = "",
+        since: Annotated[str, Field(description="ISO time, instead of a period")] = "",
         until: Annotated[str, Field(description="likewise, not included")] = "",
     ) -> Report:
         """What calls to models cost, and how the budget stands."""
@@ -117,7 +117,7 @@ class UsageTools:
         self,
         call: ToolContext,
         period: Literal["none", "daily", "weekly", "monthly"] = "none",
-        amount: Annotated[float, Field(ge=-1, le=1_000_000, description="US dollars; -1 takes the limit away")] = -1,
+        amount: Annotated[float, Field(ge=-1, le=1_000_000, description="US dollars; -1 removes it")] = -1,
         scope: Literal["global", "user", "component", "provider"] = "global",
         name: Annotated[str, Field(description="whose, by scope; *: each")] = "",
         policy: Annotated[
@@ -125,9 +125,9 @@ class UsageTools:
         ] = "unchanged",
         confirm: bool = False,
     ) -> str:
-        """Set a spending limit for a period, take one away, or set what limits do. The person is asked first.
+        """Set or remove a spending limit, or set what limits do. The person is asked first.
 
-        :param confirm: true when the person said yes and cannot be asked here.
+        :param confirm: the person said yes
         """
         if period == "none" and policy == "unchanged":
             raise InputError("Nothing is to be set.", "Give a period with its amount, or a policy.")
