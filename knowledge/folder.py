@@ -1,19 +1,26 @@
-"""Ingesting a folder: every file is accounted for, and what cannot be read does not stop the rest."""
+"""Ingesting a folder: every file is accounted for, and what cannot be read does not stop the rest.
+
+Files are taken one after the other, so what becomes of each does not depend on how fast it is read. While one is analysed here, the next
+ones that are read in other processes are being read there: a few at most, so that memory does not grow with the folder.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from . import indexing
-from .catalogue import collection_named, files_below
-from .errors import EncryptedError, InputError, NoTextError, RactoError, StorageError, UnsupportedError
+from .catalogue import FileState, collection_named, files_below
+from .documents import Document
+from .errors import EncryptedError, InputError, NoTextError, RactoError, ReadError, StorageError, UnsupportedError
 from .indexing import NewDocument, Reject
-from .ingest import Change, Ingester, Outcome, checked, gone, look_at, surely_same
+from .ingest import Change, Ingester, Outcome, Unread, checked, gone, look_at, same_file, surely_same
+from .readers import SIDE_BY_SIDE, FileReaderRegistry, read_document
 from .walk import walk
 
 BATCH_PAGES = 512
@@ -87,9 +94,12 @@ def ingest_folder(
     indexing.freshen(ingester.database, ingester.collection)
     found = [one for one in walk(real, pattern, allows) if only is None or _among(one[0], only)]
     run = _Run(ingester, checked(metadata), len(found), progress)
-    for path, problem in found:
+    for position, (path, problem) in enumerate(found):
         if (stop and stop.is_set()) or (seconds is not None and time.monotonic() - begun > seconds):
             break
+        for upcoming, trouble in found[position + 1 : position + SIDE_BY_SIDE]:
+            if trouble is None:
+                run.read_ahead(upcoming)
         run.take(path, problem)
     run.flush()
     run.report.left = len(found) - run.settled
@@ -113,6 +123,7 @@ class _Run:
         self._ingester, self._metadata, self._total, self._progress = ingester, metadata, total, progress
         self._ready: list[Change] = []
         self._waiting: dict[str, str] = {}  # SHA-256 → source of what is ready
+        self._ahead: dict[Path, _Reading | None] = {}  # None: it need not be read, or not there
         self._pages = 0
         self._since = time.monotonic()
         self._taken = 0
@@ -129,18 +140,39 @@ class _Run:
             indexing.forget_rejects(connection, collection, [source for source in self._rejects if gone(source)])
         self.report.removed += [one.source for one in old]
 
+    def read_ahead(self, path: Path) -> None:
+        """Begin to read a file whose turn is yet to come, when that is done in another process and as far as is known has to be."""
+        if path in self._ahead:
+            return
+        self._ahead[path] = None
+        registry = self._ingester.registry
+        if not registry.can_read(path) or not registry.get_reader(path).isolated:
+            return  # read in this process, it would only take turns with the file that is analysed
+        in_flight = {one.file.sha256: str(one.file.path) for one in self._ahead.values() if one}
+        try:
+            state = look_at(path)
+            if self._refused(path, state):
+                return
+            found = self._ingester.look(path, state, self._metadata, ChainMap(self._waiting, in_flight))
+        except ReadError:
+            return  # which is told when its turn comes
+        if isinstance(found, Unread):
+            self._ahead[path] = reading = _Reading(found, registry)
+            reading.start()
+
     def take(self, path: Path, problem: RactoError | None) -> None:
         """Look at one file, and write what is ready when it is enough."""
         if self._progress:
             self._progress(self.settled, self._total, path.name)
         self._taken += 1
+        ahead = self._ahead.pop(path, None)
         if problem is None and not self._ingester.registry.can_read(path):
             self.report.skipped.append(_printable(path))
         else:
             try:
                 if problem:
                     raise problem
-                self._examine(path)
+                self._examine(path, ahead)
             except StorageError:
                 raise
             except RactoError as error:
@@ -160,14 +192,17 @@ class _Run:
         if self._progress:
             self._progress(self.settled, self._total, "")
 
-    def _examine(self, path: Path) -> None:
+    def _examine(self, path: Path, ahead: _Reading | None) -> None:
         state = look_at(path)
-        known = self._rejects.get(str(path))
-        if known and known.recipe == self._ingester.recipe and surely_same(state, known.state):
+        if ahead and same_file(state, ahead.file.state):
+            state = ahead.file.state  # it was read then, and not now
+        else:
+            ahead = None
+        if known := self._refused(path, state):
             self._failed(path, known.code, known.reason)
             return
         try:
-            found = self._ingester.examine(path, state, self._metadata, self._waiting)
+            found = self._found(path, state, ahead)
         except _LASTING as error:
             self._ready.append(Reject(str(path), state, self._ingester.recipe, error.code, str(error)))
             raise
@@ -181,6 +216,21 @@ class _Run:
         else:
             self.report.unchanged.append(found.source)
 
+    def _found(self, path: Path, state: FileState, ahead: _Reading | None) -> Outcome | Change:
+        """What is to be done about a file; it is read if need be, unless it was ahead of its turn."""
+        sha256 = ahead.file.sha256 if ahead else ""
+        found = self._ingester.look(path, state, self._metadata, self._waiting, sha256)
+        if not isinstance(found, Unread):
+            return found
+        document = ahead.result() if ahead else read_document(path, self._ingester.registry)
+        return self._ingester.take(found, document, self._metadata)
+
+    def _refused(self, path: Path, state: FileState) -> Reject | None:
+        """What was said of a file that was refused for good and has not changed since."""
+        known = self._rejects.get(str(path))
+        same = known and known.recipe == self._ingester.recipe and surely_same(state, known.state)
+        return known if same else None
+
     def _count(self, outcome: Outcome) -> None:
         if outcome.state == "added":
             self.report.added.append(outcome.source)
@@ -193,6 +243,34 @@ class _Run:
 
     def _failed(self, path: Path, code: str, reason: str) -> None:
         self.report.failed.append((_printable(path), code, reason))
+
+
+class _Reading(threading.Thread):
+    """A file that is read before its turn."""
+
+    def __init__(self, file: Unread, registry: FileReaderRegistry) -> None:
+        # A daemon: an ingest that is stopped, or a process that ends, does not wait for a file that hangs.
+        super().__init__(name="racto-read-ahead", daemon=True)
+        self.file = file
+        self._registry = registry
+        self._outcome: Document | BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._outcome = read_document(self.file.path, self._registry)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the file has its turn
+            self._outcome = error
+
+    def result(self) -> Document:
+        """What was read, as soon as it is.
+
+        :raises ReadError: it could not be read.
+        """
+        self.join()
+        if not isinstance(self._outcome, Document):
+            assert self._outcome is not None
+            raise self._outcome
+        return self._outcome
 
 
 def _printable(path: Path) -> str:

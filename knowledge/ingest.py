@@ -42,6 +42,21 @@ Change = NewDocument | Touch | Reject
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A file that has to be read.
+
+    :param path: Its real path (links resolved).
+    :param state: The file before its bytes were looked at.
+    :param moved_from: The source under which the same bytes are kept, of a file that is gone.
+    """
+
+    path: Path
+    state: FileState
+    sha256: str
+    moved_from: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one file or text.
 
@@ -108,7 +123,11 @@ class Ingester:
         if real.is_dir():
             raise InputError(f"{str(path)!r} is a folder.", "Use ingest_dir for folders.")
         indexing.freshen(self.database, self.collection)
-        return self._settle(self.examine(real, look_at(real), checked(metadata), {}))
+        given = checked(metadata)
+        found = self.look(real, look_at(real), given, {})
+        if isinstance(found, Unread):
+            found = self.take(found, read_document(real, self.registry), given)
+        return self._settle(found)
 
     def text(self, text: str, source: str, metadata: Mapping[str, Any] | None = None) -> Outcome:
         """Keep a text under a label; headings in Markdown are understood.
@@ -129,31 +148,39 @@ class Ingester:
         now = time.time_ns()
         return self._settle(self._prepare(document, source, FileState(None, now, now), digest, given))
 
-    def examine(
-        self, path: Path, state: FileState, metadata: dict[str, Any], waiting: Mapping[str, str]
-    ) -> Outcome | NewDocument | Touch:
+    def look(
+        self, path: Path, state: FileState, metadata: dict[str, Any], waiting: Mapping[str, str], sha256: str = ""
+    ) -> Outcome | Touch | Unread:
         """What is to be done about a file. Nothing is written.
 
         :param path: A real path (links resolved).
         :param state: The file as it is now.
         :param waiting: SHA-256 → source of what is ready but not yet written.
-        :raises ReadError: it cannot be read.
+        :param sha256: Of the file in this state, when that is known.
+        :raises ReadError: it cannot be opened.
         """
         source = str(path)
         kept = self._kept(source)
         if kept and kept.recipe == self.recipe and surely_same(state, kept.state):
             return _same(kept, kept.state, metadata)
-        digest = _digest(path, state)
+        digest = sha256 or _digest(path, state)
         if kept and kept.recipe == self.recipe and kept.sha256 == digest:
             return _same(kept, state, metadata)
         twin = None if kept else waiting.get(digest) or self._twin(digest)
         if twin and not gone(twin):
             return Outcome("duplicate", twin)
-        new = self._prepare(read_document(path, self.registry), source, state, digest, metadata)
-        now = look_at(path)
-        if (now.size, now.modified_ns) != (state.size, state.modified_ns):
-            raise ReadError(f"{path.name} changed while it was read.", "Ingest it again.")
-        new.moved_from = twin
+        return Unread(path, state, digest, twin)
+
+    def take(self, file: Unread, document: Document, metadata: dict[str, Any]) -> NewDocument:
+        """The document that was read of a file, ready to be written.
+
+        :raises NoTextError: nothing of its text is left to index.
+        :raises ReadError: the file changed since it was looked at.
+        """
+        new = self._prepare(document, str(file.path), file.state, file.sha256, metadata)
+        if not same_file(look_at(file.path), file.state):
+            raise ReadError(f"{file.path.name} changed while it was read.", "Ingest it again.")
+        new.moved_from = file.moved_from
         return new
 
     def write(self, changes: Sequence[Change]) -> list[Outcome]:
@@ -283,9 +310,14 @@ def look_at(path: Path) -> FileState:
     return FileState(status.st_size, status.st_mtime_ns, now)
 
 
+def same_file(now: FileState, then: FileState) -> bool:
+    """Whether a file has the size and time it had."""
+    return (now.size, now.modified_ns) == (then.size, then.modified_ns)
+
+
 def surely_same(now: FileState, then: FileState) -> bool:
     """Whether a file needs no second look: same size, same time, and that time was not fresh when it was read."""
-    return (now.size, now.modified_ns) == (then.size, then.modified_ns) and then.read_ns - then.modified_ns > DOUBT_NS
+    return same_file(now, then) and then.read_ns - then.modified_ns > DOUBT_NS
 
 
 def gone(source: str) -> bool:

@@ -18,7 +18,7 @@ import pytest
 from racto.knowledge.documents import Document, page_ranges
 from racto.knowledge.errors import EncryptedError, LimitError, NoTextError, RactoError, ReadError, UnsupportedError
 from racto.knowledge.readers import READERS, BaseReader, FileReaderRegistry, read_document
-from racto.knowledge.readers.isolation import WORKER
+from racto.knowledge.readers.isolation import WORKERS
 from racto.knowledge.windows import split
 
 from .files import WORD, docx_bytes, flate_bomb, paragraph, pdf_bytes, table, written
@@ -252,7 +252,7 @@ class TestPdf:
         whole = pdf_bytes([f"page {number}" for number in range(50)])
         with pytest.raises(ReadError, match="truncated or damaged"):
             self.read(tmp_path, whole[: int(len(whole) * share)])
-        assert WORKER.pid is not None
+        assert WORKERS.pids
 
     def test_a_damaged_page_is_left_out_and_told(self, tmp_path: Path) -> None:
         data = pdf_bytes(["one", "two", "three"])

@@ -17,7 +17,7 @@ from typing import IO
 from ..documents import Document, Heading, PageSpan
 from ..errors import EncryptedError, NoTextError, ReadError, UnsupportedError
 from ..ocr import LANGUAGES_VARIABLE
-from . import TOO_BIG, BaseReader
+from . import SIDE_BY_SIDE, TOO_BIG, BaseReader
 from .worker import Frame, receive, send
 
 MEMORY_BYTES = 256 * 2**20
@@ -128,6 +128,42 @@ class Worker:
                 return frame
 
 
+class Pool:
+    """Workers that read side by side, each made when no other is free; what one file does delays nobody else's.
+
+    :param size: How many files are read at a time; further callers wait.
+    """
+
+    def __init__(self, size: int = SIDE_BY_SIDE) -> None:
+        self._room = threading.BoundedSemaphore(size)
+        self._free: list[Worker] = []
+
+    def read(self, reader: BaseReader, path: Path) -> Document:
+        """What `reader` makes of `path` in another process.
+
+        :raises ReadError: the reader refused, crashed, or hit a limit.
+        """
+        with self._room:
+            try:
+                worker = self._free.pop()  # the last one used: those there is no work for stay idle, and leave
+            except IndexError:
+                worker = Worker()
+            try:
+                return worker.read(reader, path)
+            finally:
+                self._free.append(worker)
+
+    def close(self) -> None:
+        """End the processes that read nothing now; the next file starts another."""
+        for worker in self._free:
+            worker.close()
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that read nothing now."""
+        return [worker.pid for worker in self._free if worker.pid is not None]
+
+
 class _Process:
     """One run of the worker program, with a thread that collects what it writes."""
 
@@ -218,5 +254,5 @@ def _document(fields: Frame) -> Document:
     return Document(pages=pages, headings=headings, **fields)
 
 
-WORKER = Worker()
-"""The process every caller shares."""
+WORKERS = Pool()
+"""The processes every caller shares."""
