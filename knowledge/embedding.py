@@ -29,6 +29,18 @@ class BaseEmbedder(ABC):
         """Whether it can answer at once: a model of this process cannot before its first call has loaded it."""
         return True
 
+    @property
+    def trust(self) -> float:
+        """How much its vectors count beside words, 0 to 1; a half is what language models have earned."""
+        return 0.5
+
+    def refresh(self) -> bool:
+        """Bring itself up to date before chunks are embedded, when it learns from them. It may block.
+
+        :returns: Whether vectors it made before mean something else now, so that all must be made again.
+        """
+        return False
+
     @abstractmethod
     def embed(self, texts: list[str]) -> list[list[float]]:
         """One vector for each text, in their order.

@@ -24,7 +24,6 @@ DEPTH = 100
 WEIGHT = 0.5
 """How much the vectors of a language model count, 0 to 1. Weights by query (names, numbers, length) were no better."""
 
-_SAMPLE = 512  # vectors: enough to tell what unrelated texts come to within 0.01
 _SHINGLE = 5  # terms
 
 
@@ -61,26 +60,18 @@ def best_of(scores: Iterable[tuple[int, float]], whole: Callable[[int], int]) ->
     return best
 
 
-def unrelated_cosine(vectors: npt.NDArray[np.float32], query: Sequence[float] | None = None) -> float:
+def unrelated_cosine(vectors: npt.NDArray[np.float32], query: Sequence[float]) -> float:
     """What the cosine of a question with texts that have nothing to do with it comes to: the mean over a sample of all texts.
 
     In a language the model does not speak, questions are less like the texts than texts are like each other: only the question tells.
 
-    :param vectors: Of a collection or a sample of it; of more than 512, as many are taken at even distances. Of any length but 0.
-    :param query: The vector of the question; without one, the mean cosine of any two different texts.
+    :param vectors: Of a collection or a sample of it, at even distances; of length 1.
+    :param query: The vector of the question; of any length but 0.
     :returns: 0 when there are fewer than two texts.
     """
     import numpy as np
 
-    if len(vectors) < 2:
-        return 0.0
-    spread = np.unique(np.linspace(0, len(vectors) - 1, min(len(vectors), _SAMPLE)).astype(np.intp))
-    sample = vectors[spread].astype(np.float64)
-    sample /= np.linalg.norm(sample, axis=1, keepdims=True)
-    count = len(sample)
-    if query is not None:
-        return float(sample.mean(axis=0) @ query / np.linalg.norm(query))
-    return float(((sample.sum(axis=0) ** 2).sum() - count) / (count * (count - 1)))
+    return float(vectors.mean(axis=0) @ query / np.linalg.norm(query)) if len(vectors) > 1 else 0.0
 
 
 def distinct(hits: Sequence[Sequence[str]], *, alike: float = 0.8) -> list[int]:

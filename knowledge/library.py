@@ -27,6 +27,7 @@ from .processing import BaseProcessor
 from .readers import FileReaderRegistry
 from .retrieval import Asked, Retriever
 from .stores import BaseVectorStore
+from .stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
     from .embedding import Reranker
@@ -75,6 +76,7 @@ class Library:
     :param chunker: How documents are cut into chunks.
     :param processors: Applied to what is indexed and embedded; what is cited stays as the document has it.
     :param registry: Which reader reads which file.
+    :raises ConfigError: the store is in the same file.
     """
 
     def __init__(
@@ -89,6 +91,11 @@ class Library:
         processors: Sequence[BaseProcessor] | None = None,
         registry: FileReaderRegistry | None = None,
     ) -> None:
+        if isinstance(store, SQLiteStore) and store.database is not database and store.database.path == database.path:
+            raise ConfigError(
+                "The vector store is in the file of the library, which keeps vectors there anyway.",
+                "Leave the store out.",
+            )  # each would wait for the other to end its transaction
         self.database = database
         self.collection = checked_name(collection)
         self.embedder = embedder
@@ -125,7 +132,9 @@ class Library:
         if rerank and self.reranker is None:
             raise ConfigError("There is no reranker.", "Search without rerank, or set one up.")
         vector, notes = await self._vector_of(query, mode)
-        asked = Asked(query, vector, top_k if not rerank else max(4 * top_k, 20), filters, among, mode != "meaning")
+        depth = max(4 * top_k, 20) if rerank else top_k
+        trust = self.embedder.trust if self.embedder else 0.0
+        asked = Asked(query, vector, depth, filters, among, mode != "meaning", trust)
         found, trouble = await asyncio.to_thread(self._search, asked)
         notes += trouble
         if rerank and self.reranker is not None and len(found) > 1:
@@ -152,6 +161,8 @@ class Library:
         """
         begun, done = time.monotonic(), 0
         await asyncio.to_thread(self.sweep)
+        if self.embedder and await asyncio.to_thread(self.embedder.refresh):
+            await asyncio.to_thread(self.forget_vectors)
         left = await asyncio.to_thread(self._waiting)
         total = left
         while left and self.embedder and not (stop and stop.is_set()):

@@ -167,6 +167,11 @@ class LsaEmbedder(BaseEmbedder):
         return f"built-in/lsa-{VERSION}-{self.model.fingerprint}"
 
     @property
+    def trust(self) -> float:
+        """Less than a language model's."""
+        return WEIGHT
+
+    @property
     def dimension(self) -> int:
         """Numbers in a vector: those of the model, and one for texts of which it knows nothing."""
         return self.model.dimension + 1

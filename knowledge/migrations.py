@@ -346,6 +346,13 @@ def former_documents(db: sqlite_utils.Database) -> None:
     db.execute("CREATE INDEX former_documents_age ON former_documents (change, bytes)")
 
 
+def corpus_models(db: sqlite_utils.Database) -> None:
+    """What the built-in embedder learnt from a collection."""
+    db.execute(
+        "CREATE TABLE corpus_models (collection_id INTEGER PRIMARY KEY REFERENCES collections (id) ON DELETE CASCADE, data BLOB NOT NULL)"
+    )
+
+
 MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (
     documents_and_pages,
     prompts,
@@ -355,6 +362,7 @@ MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (
     vectors,
     watched_folders,
     former_documents,
+    corpus_models,
 )
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 CHUNK_DEPTH = 300
 """Chunks asked of the vectors, so that there are about `fusion.DEPTH` pages of them."""
 
+SAMPLE = 512
+"""Vectors looked at to tell what unrelated ones come to."""
 LOCAL = 0.5
 """How much of what the words of a page count depends on how many of them stand in the chunk itself."""
 
@@ -36,6 +38,7 @@ class Asked:
 
     :param vector: Of the query; without one, words alone.
     :param words: Whether words count.
+    :param trust: How much meaning counts beside them, 0 to 1.
     """
 
     query: str
@@ -44,6 +47,7 @@ class Asked:
     filters: Mapping[str, Any] | None
     among: Filters | None
     words: bool
+    trust: float = fusion.WEIGHT
 
 
 @dataclass(slots=True)
@@ -68,8 +72,8 @@ class Retriever:
         self._words = Searcher()
         self._meaning = vectors.VectorSearcher()
         self._store = store
-        self._told: dict[int, tuple[int, float]] = {}
-        """Space → how many vectors it had, and how alike unrelated ones were."""
+        self._samples: dict[int, tuple[int, NDArray[np.float32]]] = {}
+        """Space → how many vectors it had, and some of them."""
 
     def search(self, connection: sqlite3.Connection, collection: Collection, asked: Asked) -> list[RetrievalResult]:
         """The passages that answer best, in one state of the collection.
@@ -146,16 +150,16 @@ class Retriever:
                 return {row: near[row] for row in chunk_rows.settled_among(connection, collection.id, near)}
             depth *= 4
 
-    def _unrelated(self, connection: sqlite3.Connection, collection: Collection) -> float:
-        """The cosine of two chunks that have nothing to do with each other; worked out again when a fifth of them are others."""
+    def _unrelated(self, connection: sqlite3.Connection, collection: Collection, vector: Sequence[float]) -> float:
+        """The cosine of this question with chunks that have nothing to do with it. The sample is another when a fifth of them are."""
         space = None if self._store else vectors.space_named(connection, chunk_vectors.space_name(collection))
         if space is None:
             return 0.0
         number = vectors.count(connection, space)
-        known = self._told.get(space.id)
+        known = self._samples.get(space.id)
         if known is None or abs(number - known[0]) > known[0] // 5:
-            known = self._told[space.id] = (number, fusion.unrelated_cosine(vectors.sample(connection, space, 512)))
-        return known[1]
+            known = self._samples[space.id] = (number, vectors.sample(connection, space, SAMPLE))
+        return fusion.unrelated_cosine(known[1], vector)
 
     def _complete(
         self,
@@ -192,8 +196,10 @@ class Retriever:
         found: _Candidates,
     ) -> list[RetrievalResult]:
         """The best chunks of the best pages."""
-        unrelated = self._unrelated(connection, collection) if found.meaning and asked.words else 0.0
-        weight = fusion.WEIGHT if asked.words else 1.0
+        unrelated, weight = 0.0, 1.0
+        if asked.words:
+            weight = asked.trust
+            unrelated = self._unrelated(connection, collection, asked.vector) if asked.vector is not None else 0.0
         near = fusion.best_of(found.meaning.items(), page_of)
         pages = fusion.fuse(found.words, near, weight=weight, unrelated=unrelated)[: max(4 * asked.limit, 24)]
         there = chunk_rows.on_pages(connection, [page for page, _ in pages])

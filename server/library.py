@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..tools.libraries import Equipment
 from .secrets import secret
+from .settings import BUILT_IN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..knowledge.embedding import BaseEmbedder, Reranker
     from ..knowledge.stores import BaseVectorStore
     from ..tools.services import Services
@@ -23,12 +26,17 @@ def equip(settings: Settings, kept: Services) -> Equipment:
     return Equipment(_embedder(settings, kept), _reranker(settings, kept), store)
 
 
-def _embedder(settings: Settings, kept: Services) -> BaseEmbedder | None:
+def _embedder(settings: Settings, kept: Services) -> Callable[[str], BaseEmbedder] | None:
     if not settings.embedding_models:
         return None
+    if settings.embedding_models[0] == BUILT_IN:
+        from ..knowledge.corpus_embedder import CorpusEmbedder
+
+        return partial(CorpusEmbedder, kept.database)
     from ..agents.embedders import GatewayEmbedder
 
-    return GatewayEmbedder(kept.connected().gateway, settings.embedding_models[0])
+    embedder = GatewayEmbedder(kept.connected().gateway, settings.embedding_models[0])
+    return lambda collection: embedder
 
 
 def _reranker(settings: Settings, kept: Services) -> Reranker | None:

@@ -17,7 +17,7 @@ from ..knowledge.errors import ConfigError, unknown_name
 from ..knowledge.vocabulary import EmbeddingConfig
 from ..tools.services import Models
 from .secrets import KNOWN, secret
-from .settings import masked
+from .settings import BUILT_IN, masked
 
 if TYPE_CHECKING:
     from ..agents.caches import ExactMatchCache
@@ -72,6 +72,8 @@ def _endpoints(setting: str, settings: Settings, providers: dict[str, Provider])
     names: Iterable[str] = getattr(settings, setting)
     endpoints = []
     for name in names:
+        if name == BUILT_IN:
+            continue  # it is no model; `library.py` makes it
         provider, _, model = name.partition("/")
         if not model or provider not in NAMES:
             hint = unknown_name("provider", provider, NAMES).hint if model else "Write it as openai/gpt-4o."

@@ -23,6 +23,8 @@ from ..tools import TOOLSETS
 PREFIX = "RACTO_"
 _UNSHOWN = frozenset({"token", "base_urls", "registry_url"})
 """Settings whose refused values no message repeats: they may hold a key."""
+BUILT_IN = "built-in/lsa"
+"""The embedding model that needs nothing; see `knowledge/corpus_embedder.py`."""
 CONFIG_VARIABLE = "RACTO_CONFIG"
 """Environment variable that names the config file; not a setting itself."""
 
@@ -164,7 +166,8 @@ class Settings(BaseModel):
     )
     embedding_models: Names = Field(
         default=(),
-        description="Models that embed, as provider/model: ollama/nomic-embed-text; documents are searched by meaning with the first.",
+        description="Models that embed, as provider/model: ollama/nomic-embed-text; documents are searched by meaning with the first. "
+        f"{BUILT_IN} needs no model: it learns from the documents themselves which words go together.",
     )
     models_folder: AbsolutePath | None = Field(
         default=None, description="Folder with models that run here: sentence_transformers/NAME is one of its folders."

@@ -14,6 +14,7 @@ from racto.knowledge import chunk_rows, vectors
 from racto.knowledge.catalogue import known_collection
 from racto.knowledge.chunk_vectors import space_name
 from racto.knowledge.chunking.recursive import RecursiveChunker
+from racto.knowledge.corpus_embedder import CorpusEmbedder
 from racto.knowledge.database import Database
 from racto.knowledge.embedding import BaseEmbedder
 from racto.knowledge.errors import ConfigError, ConflictError, InputError, RactoGatewayTimeoutError
@@ -230,6 +231,35 @@ def test_a_store_that_is_not_the_database_is_searched_filled_and_emptied(databas
     assert store.count() == 0
 
 
+def test_the_built_in_embedder_learns_from_the_documents_and_again_when_they_have_grown(tmp_path: Path) -> None:
+    database = Database(tmp_path / "racto.db")
+    library = Library(database, embedder=CorpusEmbedder(database, "default"))
+    library.ingester.text("Alone.", "one")
+    with pytest.raises(ConflictError, match="too little text"):
+        asyncio.run(library.embed())
+    for number in range(4):
+        library.ingester.text(f"The doctor treats the patient in the hospital, case {number}.", f"medical {number}")
+        library.ingester.text(f"The judge hears the witness in the court, case {number}.", f"legal {number}")
+    library.ingester.text("A physician treats somebody in the hospital.", "synonym")
+    asyncio.run(library.embed())
+    assert library.embedder is not None
+    first = library.embedder.name
+    assert first.startswith("built-in/lsa-")
+    found = asyncio.run(library.search("physician", 5, mode="meaning"))
+    assert {one.chunk.metadata.source.split()[0] for one in found} <= {"medical", "synonym"}
+    for number in range(12):
+        library.ingester.text(f"The cook salts the soup in the kitchen, dish {number}.", f"kitchen {number}")
+    done = asyncio.run(library.embed())
+    assert library.embedder.name != first
+    assert (done.done, done.left) == (library.count(), 0)
+    again = Library(Database(database.path), embedder=CorpusEmbedder(database, "default"))
+    assert again.embedder is not None
+    assert again.embedder.name == library.embedder.name
+    assert asyncio.run(again.search("kitchen", mode="meaning"))
+    again.database.close()
+    database.close()
+
+
 def test_meaning_alone_needs_an_embedder(database: Database) -> None:
     library = filled(database)
     with pytest.raises(ConfigError, match="no embedder"):
@@ -257,6 +287,7 @@ import asyncio, os, signal, sys, threading
 sys.path.insert(0, sys.argv[2])
 from test_library import TopicEmbedder
 from racto.knowledge.chunking.recursive import RecursiveChunker
+from racto.knowledge.corpus_embedder import CorpusEmbedder
 from racto.knowledge.database import Database
 from racto.knowledge.library import Library
 

@@ -60,6 +60,19 @@ async def test_with_an_embedding_model_ingesting_embeds_and_searching_uses_it(tm
         assert usage.structured
 
 
+async def test_without_any_model_documents_can_be_searched_by_what_they_say_themselves(tmp_path: Path) -> None:
+    async with house(tmp_path, models=(), embedding_models=("built-in/lsa",)) as here:
+        for number in range(3):
+            await here.ok("page_ingest", text=f"The vet heals the horse, visit {number}.", source=f"vet {number}")
+        output = await here.ok("page_ingest", text="The judge hears the witness.", source="court")
+        listed = await here.ok("page_list")
+        found = await here.ok("rag_search", query="horse", mode="meaning", top_k=3)
+        assert here.asked() == 0
+    assert output.structured["waiting"] == 0
+    assert listed.structured["collections"][0]["embedder"].startswith("built-in/lsa-")
+    assert {one["document"].split()[0] for one in found.structured["results"]} == {"vet"}
+
+
 async def test_the_list_of_collections_says_how_far_their_vectors_are(tmp_path: Path) -> None:
     async with house(tmp_path) as here:
         await filled(here)

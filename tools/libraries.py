@@ -31,12 +31,12 @@ logger = logging.getLogger(__name__)
 class Equipment:
     """What libraries stand on besides the database.
 
-    :param embedder: What gives texts their vectors; without one, words are searched alone.
+    :param embedder: Makes what gives the texts of a collection their vectors; without it, words are searched alone.
     :param reranker: What orders the best passages again, when a search asks for it.
     :param store: Makes where the vectors of a collection are kept, when that is not the database.
     """
 
-    embedder: BaseEmbedder | None = None
+    embedder: Callable[[str], BaseEmbedder] | None = None
     reranker: Reranker | None = None
     store: Callable[[str], BaseVectorStore] | None = None
 
@@ -69,7 +69,7 @@ class Libraries:
                 self._made[collection] = Library(
                     self._database,
                     collection,
-                    embedder=has.embedder,
+                    embedder=has.embedder(collection) if has.embedder else None,
                     reranker=has.reranker,
                     store=has.store(collection) if has.store and has.embedder else None,
                 )
