@@ -161,8 +161,10 @@ class Library:
         """
         begun, done = time.monotonic(), 0
         await asyncio.to_thread(self.sweep)
-        if self.embedder and await asyncio.to_thread(self.embedder.refresh):
-            await asyncio.to_thread(self.forget_vectors)
+        if self.embedder is not None:
+            anew = await asyncio.to_thread(self.embedder.refresh)
+            if anew:
+                await asyncio.to_thread(self.forget_vectors)
         left = await asyncio.to_thread(self._waiting)
         total = left
         while left and self.embedder and not (stop and stop.is_set()):
@@ -173,8 +175,9 @@ class Library:
             rows, texts = await asyncio.to_thread(self._next_batch)
             if not rows:
                 break  # another process was faster
+            name = await asyncio.to_thread(lambda: self.embedder.name)
             made = await self.embedder.aembed(texts)
-            done += await asyncio.to_thread(self._keep, rows, made)
+            done += await asyncio.to_thread(self._keep, name, rows, made)
             left = await asyncio.to_thread(self._waiting)
         if progress and total:
             progress(done, max(total, done))
