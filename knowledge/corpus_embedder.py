@@ -8,7 +8,7 @@ from . import chunk_rows
 from .catalogue import all_pages, collection_named
 from .database import Database
 from .embedding import BaseEmbedder
-from .errors import ConflictError, InputError
+from .errors import ConflictError, CorruptError, InputError
 from .lsa import WEIGHT, LsaEmbedder, LsaModel
 
 NAME = "built-in/lsa"
@@ -43,8 +43,11 @@ class CorpusEmbedder(BaseEmbedder):
         with self._database.reading() as connection:
             collection = collection_named(connection, self._collection)
             chunks = chunk_rows.count(connection, collection.id) if collection else 0
-        if collection is None or not (chunks and (learnt is None or learnt.model.outgrown(chunks))):
-            return False
+        if collection is None or (collection.embedder and not collection.embedder.startswith(NAME)):
+            return False  # another embedder's vectors go only when somebody says so
+        if not chunks or (learnt is not None and not learnt.model.outgrown(chunks)):
+            # Killed after it learnt, it left vectors of what it knew before.
+            return learnt is not None and collection.embedder not in ("", learnt.name)
         try:
             taught = LsaEmbedder.train(self._texts(collection.id))
         except InputError:
@@ -85,7 +88,10 @@ class CorpusEmbedder(BaseEmbedder):
         if row is None:
             return None
         if self._known is None or self._known[0] != row[0]:
-            self._known = row[0], LsaEmbedder(LsaModel.from_bytes(row[0]))
+            try:
+                self._known = row[0], LsaEmbedder(LsaModel.from_bytes(row[0]))
+            except CorruptError:
+                return None  # or of another version: it learns anew
         return self._known[1]
 
     def _texts(self, collection_id: int) -> Iterator[str]:

@@ -20,7 +20,7 @@ from .chunking import BaseChunker, default_chunker
 from .chunks import Chunk, RetrievalResult
 from .database import Database, explain
 from .embedding import BaseEmbedder
-from .errors import ConfigError, ConflictError, RactoError, RactoGatewayError, unknown_name
+from .errors import ConfigError, ConflictError, RactoError, RactoGatewayError, StorageError, unknown_name
 from .filters import Filters
 from .ingest import Ingester
 from .processing import BaseProcessor
@@ -172,10 +172,9 @@ class Library:
                 break
             if progress:
                 progress(done, total)
-            rows, texts = await asyncio.to_thread(self._next_batch)
+            name, rows, texts = await asyncio.to_thread(self._next_batch)
             if not rows:
                 break  # another process was faster
-            name = await asyncio.to_thread(lambda: self.embedder.name)
             made = await self.embedder.aembed(texts)
             done += await asyncio.to_thread(self._keep, name, rows, made)
             left = await asyncio.to_thread(self._waiting)
@@ -251,7 +250,7 @@ class Library:
             embedder, collection = await asyncio.to_thread(self._embedded)
             waiting = await asyncio.to_thread(self._waiting)
             vector = await embedder.aembed_query(query)
-        except (ConfigError, ConflictError, RactoGatewayError) as error:
+        except (ConfigError, ConflictError, RactoGatewayError, StorageError) as error:
             if mode == "meaning":
                 raise
             return None, [] if self.embedder is None else [f"Only words were searched: {error}"]
@@ -301,25 +300,25 @@ class Library:
         with self.database.reading() as connection:
             return chunk_rows.waiting_count(connection, collection.id)
 
-    def _next_batch(self) -> tuple[dict[int, bytes], list[str]]:
-        """Rows that wait, with their digests, and what is to be embedded for each."""
+    def _next_batch(self) -> tuple[str, dict[int, bytes], list[str]]:
+        """The name of the embedder as it is now, rows that wait with their digests, and what is to be embedded for each."""
+        assert self.embedder is not None
+        name = self.embedder.name
         with self.database.reading() as connection:
             collection = known_collection(connection, self.collection)
             kept = chunk_rows.read(connection, chunk_rows.waiting(connection, collection.id, EMBED_BATCH))
         texts = [self.ingester.clean(one.chunk.content) for one in kept.values()]
-        return {row: one.digest for row, one in kept.items()}, texts
+        return name, {row: one.digest for row, one in kept.items()}, texts
 
-    def _keep(self, rows: Mapping[int, bytes], made: Sequence[Sequence[float]]) -> int:
+    def _keep(self, name: str, rows: Mapping[int, bytes], made: Sequence[Sequence[float]]) -> int:
         """Keep new vectors of those chunks that are still there and still the same.
 
+        :param name: Of the embedder when it made them.
         :returns: How many.
         """
-        assert self.embedder is not None
         vector_of = dict(zip(rows, made, strict=True))
-        name = self.embedder.name
-        if (
-            self.store is not None
-        ):  # noted before the first vector is there: or after a crash nobody would take it out again
+        if self.store is not None:
+            # Noted before the first vector is there: or after a crash nobody would take it out again.
             with self.database.writing() as connection:
                 collection = known_collection(connection, self.collection)
                 chunk_vectors.check(collection, name, self._store_name)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import unknown_name
-from .lists import Postings, Statistics
+from .lists import Postings, Statistics, damaged
 from .postings import FIELDS, LENGTH
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ class Searcher:
         :param b: How much a long page is held against it, 0 to 1.
         :param among: Ranges of page ids, both ends included, to choose from. Statistics are always those of the whole collection.
         :raises UnknownNameError: there is no such engine.
+        :raises CorruptError: the index is damaged.
         """
         if engine not in ENGINES:
             raise unknown_name("ranking engine", engine, ENGINES)
@@ -116,8 +117,11 @@ class Searcher:
         found = [postings for term in asked for postings in statistics.postings(connection, term, fields)]
         if not found or limit < 1:
             return []
-        query = Query(connection, statistics, asked, found, limit, k1, b, _allowed(statistics, among))
-        return _best(query, *ENGINES[engine](query))
+        try:
+            query = Query(connection, statistics, asked, found, limit, k1, b, _allowed(statistics, among))
+            return _best(query, *ENGINES[engine](query))
+        except IndexError:  # a list names a page where none is; to look for that first would cost every search
+            raise damaged() from None
 
     def rarity(self, connection: sqlite3.Connection, collection_id: int, terms: Sequence[str]) -> dict[str, float]:
         """The inverse document frequency of those of these terms that stand in the body of any page, as `fields` has it."""

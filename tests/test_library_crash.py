@@ -232,8 +232,8 @@ def _copy_table(url: str, source: str, target: str) -> None:
     import psycopg
 
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f'CREATE TABLE "{target}" (LIKE "{source}" INCLUDING ALL)')  # type: ignore[arg-type]  # names of ours
-        connection.execute(f'INSERT INTO "{target}" SELECT * FROM "{source}"')  # type: ignore[arg-type]  # names of ours
+        connection.execute(f'CREATE TABLE "{target}" (LIKE "{source}" INCLUDING ALL)')
+        connection.execute(f'INSERT INTO "{target}" SELECT * FROM "{source}"')
 
 
 def _state(place: Place) -> _State:
@@ -346,7 +346,7 @@ def _table(url: str, table: str) -> dict[str, list[float]]:
         found = connection.execute("SELECT to_regclass(%s)", [f'"{table}"']).fetchone()
         if found == (None,):
             return {}
-        rows = connection.execute(f'SELECT id, embedding::text FROM "{table}"').fetchall()  # type: ignore[arg-type]  # a name of ours
+        rows = connection.execute(f'SELECT id, embedding::text FROM "{table}"').fetchall()
     return {one: json.loads(text) for one, text in rows}
 
 

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from racto.knowledge import vectors
 from racto.knowledge.chunking.recursive import RecursiveChunker
+from racto.knowledge.corpus_embedder import CorpusEmbedder
 from racto.knowledge.database import Database
-from racto.knowledge.errors import CorruptError, DiskFullError, InputError, StorageError
-from racto.knowledge.library import Findings, Library
+from racto.knowledge.errors import ConfigError, ConflictError, CorruptError, DiskFullError, InputError, StorageError
+from racto.knowledge.library import MODES, Findings, Library
 from racto.knowledge.stores.pgvector import PGVectorStore
-from racto.server import library as wiring
+from racto.knowledge.stores.sqlite import SQLiteStore
 from racto.server.cli import main
 
 from tests.library_child import WordEmbedder
@@ -110,10 +110,10 @@ def test_damaged_vectors_are_named_and_words_are_found_all_the_same(path: Path, 
         library.forget_vectors()
         assert asyncio.run(library.embed()).left == 0
         assert not search(library).notes
-        assert search(library, mode="meaning")[0].chunk.metadata.source == "note-17"
+        assert search(library, mode="meaning")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 1 << 30), table=st.sampled_from(["vectors", "vector_blocks", "postings"]))
 def test_flipped_bytes_never_crash_a_search_nor_make_up_a_quote(path: Path, sound: Path, seed: int, table: str) -> None:
     chance = random.Random(seed)
@@ -132,7 +132,7 @@ def test_flipped_bytes_never_crash_a_search_nor_make_up_a_quote(path: Path, soun
     complaints: list[str] = []
     refused: list[str] = []
     with opened(path) as library:
-        for mode in ("hybrid", "words", "meaning"):
+        for mode in MODES:
             try:
                 found = search(library, mode=mode)
             except CorruptError as error:
@@ -159,6 +159,16 @@ def test_an_embedder_that_changed_under_its_name_leaves_the_words(path: Path) ->
         assert "Vectors of 7 numbers do not fit among those of 24" in found.notes[0]
         with pytest.raises(InputError, match="of 7 numbers"):
             search(library, mode="meaning")
+
+
+def test_a_store_in_the_file_of_the_library_is_refused_before_the_two_wait_for_each_other(path: Path) -> None:
+    with closing(Database(path)) as database, closing(SQLiteStore(path)) as store:
+        with pytest.raises(ConfigError, match="Leave the store out"):
+            Library(database, embedder=WordEmbedder(), store=store)
+        library = Library(database, "other", embedder=WordEmbedder(), store=SQLiteStore(database=database))
+        library.ingester.text("The harbour of granite.", "one")
+        assert asyncio.run(library.embed()).left == 0
+        assert asyncio.run(library.search("harbour", mode="meaning"))
 
 
 def test_a_store_that_fails_leaves_the_words(path: Path) -> None:
@@ -248,17 +258,62 @@ def test_rebuilding_makes_the_index_again_from_the_stored_text(
 def test_rebuilding_with_vectors_has_the_model_make_them_again(
     path: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wiring, "_embedder", lambda *_: WordEmbedder())
+    monkeypatch.setenv("RACTO_EMBEDDING_MODELS", "built-in/lsa")
     with closing(sqlite3.connect(path)) as plain, plain:
         plain.execute("DELETE FROM vectors")
     assert command("rebuild", "--vectors", "--collection", "default") == 0
     assert f"{len(TEXTS)} vectors made" in capsys.readouterr().out
-    with opened(path) as library:
+    with closing(Database(path)) as database:
+        library = Library(database, embedder=CorpusEmbedder(database, "default"))
         assert not search(library).notes
-        with library.database.reading() as connection:
-            space = vectors.space_named(connection, "chunks of 1")
-            assert space is not None
-            assert vectors.count(connection, space) == len(TEXTS)
+        assert search(library, mode="meaning")
+
+
+def learning(path: Path) -> Database:
+    """A collection that its own embedder learnt from."""
+    database = Database(path)
+    library = Library(database, embedder=CorpusEmbedder(database, "default"))
+    library.forget_vectors()
+    assert asyncio.run(library.embed()).left == 0
+    return database
+
+
+def test_the_built_in_embedder_killed_between_learning_and_forgetting_goes_on(path: Path) -> None:
+    with closing(learning(path)) as database:
+        for number in range(60, 120):
+            Library(database).ingester.text(
+                f"The velvet meadow {number} and the orchard of quartz {number}.", f"new-{number}"
+            )
+        embedder = CorpusEmbedder(database, "default")
+        before = embedder.name
+        assert embedder.refresh()  # and then it was killed
+        assert embedder.name != before
+        library = Library(database, embedder=CorpusEmbedder(database, "default"))
+        assert search(library)[0].chunk.metadata.source == "note-17"
+        done = asyncio.run(library.embed())
+        assert (done.done, done.left) == (120, 0)
+        assert asyncio.run(library.embed()).done == 0
+        assert not search(library).notes
+
+
+def test_a_built_in_embedder_that_cannot_be_read_learns_anew_and_words_are_found_meanwhile(path: Path) -> None:
+    with closing(learning(path)) as database:
+        with database.writing() as connection:
+            connection.execute("UPDATE corpus_models SET data = substr(data, 1, 100)")
+        library = Library(database, embedder=CorpusEmbedder(database, "default"))
+        found = search(library)
+        assert found[0].chunk.metadata.source == "note-17"
+        assert "Only words were searched" in found.notes[0]
+        assert asyncio.run(library.embed()).done == 60
+        assert not search(library).notes
+
+
+def test_the_built_in_embedder_does_not_take_the_vectors_of_another(path: Path) -> None:
+    with closing(Database(path)) as database:
+        library = Library(database, embedder=CorpusEmbedder(database, "default"))
+        with pytest.raises(ConflictError, match="made by tests/words"):
+            asyncio.run(library.embed())
+        assert search(Library(database, embedder=WordEmbedder()), mode="meaning")
 
 
 def test_without_a_model_damaged_vectors_go_and_it_says_how_to_get_new_ones(

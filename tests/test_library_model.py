@@ -302,7 +302,7 @@ def test_eight_threads_search_while_three_processes_write(tmp_path: Path) -> Non
             chance = random.Random(nth)
             try:
                 while not stop.is_set():
-                    mode = chance.choice(("hybrid", "words", "meaning"))
+                    mode = chance.choice(library.MODES)
                     found = asyncio.run(kept.search(f"granite harbour {chance.randrange(40)}", 10, mode=mode))
                     for one in found:
                         about, numbers = one.chunk.metadata, one.chunk.content.split()
@@ -317,8 +317,10 @@ def test_eight_threads_search_while_three_processes_write(tmp_path: Path) -> Non
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["tests.library_child", "numpy"])
         writers = [context.Process(target=write_often, args=(path, first)) for first in (1, 11)]
-        for one in (*threads, *writers):
-            one.start()
+        for thread in threads:
+            thread.start()
+        for writer in writers:
+            writer.start()
         write_often(path, 21, kept)
         for writer in writers:
             writer.join(SECONDS)

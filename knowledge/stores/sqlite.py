@@ -40,7 +40,7 @@ class SQLiteStore(BaseVectorStore):
     ) -> None:
         if path is not None and database is not None:
             raise InputError("Both a path and a database were given.", "Give one of them.")
-        self._database = database or Database(path)
+        self.database = database or Database(path)
         self._owned = database is None
         self._name = f"store {collection}"
         self._exact = exact
@@ -51,7 +51,7 @@ class SQLiteStore(BaseVectorStore):
         if not chunks:
             return
         numbers = checked_vectors(chunks)
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             space = self._space(connection, numbers.shape[1])
             if space is None:
                 space = vectors.open_space(connection, self._name, "", numbers.shape[1])
@@ -64,7 +64,7 @@ class SQLiteStore(BaseVectorStore):
         """See `BaseVectorStore.search`."""
         node = parse(filters)
         asked = checked_vectors([Chunk("", embedding=list(embedding))])
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             space = self._space(connection, asked.shape[1])
             if space is None:
                 return []
@@ -75,7 +75,7 @@ class SQLiteStore(BaseVectorStore):
 
     def delete(self, chunk_ids: Sequence[str]) -> None:
         """See `BaseVectorStore.delete`; one transaction."""
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             space = vectors.space_named(connection, self._name)
             if space is None:
                 return
@@ -90,7 +90,7 @@ class SQLiteStore(BaseVectorStore):
 
     def clear(self) -> None:
         """See `BaseVectorStore.clear`."""
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             space = vectors.space_named(connection, self._name)
             if space is not None:
                 connection.execute("DELETE FROM stored_chunks WHERE space_id = ?", (space.id,))
@@ -98,7 +98,7 @@ class SQLiteStore(BaseVectorStore):
 
     def count(self) -> int:
         """See `BaseVectorStore.count`."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             found = connection.execute(
                 "SELECT vector_count FROM vector_spaces WHERE name = ?", (self._name,)
             ).fetchone()
@@ -107,7 +107,7 @@ class SQLiteStore(BaseVectorStore):
     def close(self) -> None:
         """See `BaseVectorStore.close`."""
         if self._owned:
-            self._database.close()
+            self.database.close()
 
     def _space(self, connection: sqlite3.Connection, dimension: int) -> Space | None:
         """The space of this collection; `None` before anything was added.
