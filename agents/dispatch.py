@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..knowledge.errors import (
     CircuitOpenError,
@@ -160,7 +160,8 @@ class Dispatcher:
             if self._policy == "warn":
                 call.warnings.append(f"{endpoint} writes at most {most:,} tokens: max_tokens was lowered.")
         for name in given(request):
-            if reason := self._known_refusal(endpoint, name, known):
+            value = request.parameters.get(name, request.extra.get(name))
+            if reason := self._known_refusal(endpoint, name, value, known):
                 error = UnsupportedParameterError(
                     f"{endpoint} does not take {name} ({reason}).",
                     "Leave it out, or set the policy to drop it.",
@@ -168,13 +169,13 @@ class Dispatcher:
                     provider=endpoint.provider.name,
                     model=endpoint.model,
                 )
-                request = self._dropped(call, endpoint, request, error)
+                request = self._dropped(call, endpoint, request, error, f" ({reason})")
         return request
 
-    def _known_refusal(self, endpoint: Endpoint, parameter: str, known: ModelMetadata | None) -> str:
+    def _known_refusal(self, endpoint: Endpoint, parameter: str, value: Any, known: ModelMetadata | None) -> str:
         """Why a model will not take a parameter; "" when nothing speaks against it."""
-        if known is not None and (stated := known.parameters.get(parameter)) and stated.kind == "unsupported":
-            return "as is known of the model"
+        if known is not None and (stated := known.parameters.get(parameter)) and (reason := stated.refusal(value)):
+            return reason
         provider, model = endpoint.provider.name, endpoint.model
         if self._discovery is not None and len(self._discovery) and self._discovery.find(provider, model, parameter):
             return "it refused it before"
@@ -191,13 +192,13 @@ class Dispatcher:
         return self._dropped(call, endpoint, request, error)
 
     def _dropped(
-        self, call: Call, endpoint: Endpoint, request: ChatRequest, error: UnsupportedParameterError
+        self, call: Call, endpoint: Endpoint, request: ChatRequest, error: UnsupportedParameterError, reason: str = ""
     ) -> ChatRequest:
         less = None if self._policy == "error" else without(request, error.parameter)
         if less is None:
             raise error
         if self._policy == "warn":
-            call.warnings.append(f"{endpoint} does not take {error.parameter}: it was left out.")
+            call.warnings.append(f"{endpoint} does not take {error.parameter}{reason}: it was left out.")
         return less
 
 

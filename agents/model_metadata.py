@@ -79,6 +79,19 @@ class ParameterAvailability(BaseModel):
     range: ParameterRange | None = None
     value: Any = None
 
+    def refusal(self, given: Any) -> str:
+        """Why a model will not take the parameter with this value; "" when nothing speaks against it."""
+        if self.kind == "unsupported":
+            return "as is known of the model"
+        if self.kind == "read_only" and given != self.value:
+            return f"it is always {self.value}"
+        if self.range is None or not isinstance(given, int | float):
+            return ""
+        least, most = self.range.minimum, self.range.maximum
+        if least is not None and given < least:
+            return f"{given} is less than {least:g}"
+        return f"{given} is more than {most:g}" if most is not None and given > most else ""
+
     @model_validator(mode="before")
     @classmethod
     def _kind_alone(cls, data: Any) -> Any:

@@ -86,10 +86,11 @@ def _provider(name: str, settings: Settings, providers: dict[str, Provider]) -> 
     """The adapter of a provider, made once."""
     if name not in providers:
         options: dict[str, Any] = {}
-        if key := next(filter(None, (secret(each) for each, whose in KNOWN.items() if whose == name)), None):
-            options["api_key"] = key
-        if url := settings.base_urls.get(name):
+        url = settings.base_urls.get(name)
+        if url:
             options["base_url"] = url
+        if (key := _key(name, url)) is not None:
+            options["api_key"] = key
         if name == "sentence_transformers" and settings.models_folder:
             options["folders"] = [settings.models_folder]
         if name in PROVIDERS:
@@ -97,6 +98,16 @@ def _provider(name: str, settings: Settings, providers: dict[str, Provider]) -> 
         else:
             providers[name] = make("openai_compatible", server=name, **options)
     return providers[name]
+
+
+def _key(name: str, url: str | None) -> str | None:
+    """The key of a provider; a server of one's own is not told Hugging Face's."""
+    if name == "huggingface" and url:
+        from ..agents.providers.huggingface import is_hugging_face
+
+        if not is_hugging_face(url):
+            return None
+    return next(filter(None, (secret(each) for each, whose in KNOWN.items() if whose == name)), None)
 
 
 def _budget(settings: Settings, database: Database) -> Budget:

@@ -82,6 +82,7 @@ class Secrets:
         self.path = path or config_folder() / "racto" / "secrets.toml"
         self._environ = os.environ if environ is None else environ
         self._keyring = keyring
+        self._keyring_failed = False
         self._told: set[str] = set()
         self._file_known = False
 
@@ -227,16 +228,20 @@ class Secrets:
             raise
 
     def _from_keyring(self, name: str) -> str | None:
+        if self._keyring_failed:  # whoever would not unlock it is not asked once for every name
+            return None
         keyring = self._keyring
         if keyring is None:
             try:
                 import keyring as installed
             except ModuleNotFoundError:
+                self._keyring_failed = True
                 return None
             keyring = installed
         try:
             return keyring.get_password(_SERVICE, name)
         except Exception:  # noqa: BLE001 - locked, absent or broken: then it does not have it, and each back end says so in its own way
+            self._keyring_failed = True
             return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing, closing
@@ -266,6 +267,29 @@ def test_a_parameter_that_a_model_is_known_not_to_take_is_not_sent() -> None:
     response = chat(gateway, ChatConfig(user_message="x", top_k=5, top_p=0.5))
     assert model.requests[0].parameters == {"top_p": 0.5}
     assert any("top_k" in warning for warning in response.warnings)
+
+
+def test_a_value_out_of_a_models_range_is_not_sent_and_the_reason_is_told() -> None:
+    model = Model(["fine", "fine"], "openai")
+    gateway = ModelGateway(chain=[Endpoint(model, "gpt-4o")], models=ModelRegistry())
+    response = chat(gateway, ChatConfig(user_message="x", top_p=1.0, extra={"temperature": 3}))
+    assert model.requests[0].parameters == {"top_p": 1.0}
+    assert "openai/gpt-4o does not take temperature (3 is more than 2): it was left out." in response.warnings
+
+    strict = ModelGateway(chain=[Endpoint(model, "gpt-4o")], models=ModelRegistry(), policy="error")
+    with pytest.raises(UnsupportedParameterError, match=r"temperature \(-1 is less than 0\)"):
+        chat(strict, ChatConfig(user_message="x", extra={"temperature": -1}))
+
+
+def test_a_parameter_that_is_fixed_is_sent_only_as_it_is() -> None:
+    fixed = {"id": "m", "provider": "openai", "parameters": {"seed": {"kind": "read_only", "value": 7}}}
+    model = Model(["fine", "fine"], "openai")
+    gateway = ModelGateway(
+        chain=[Endpoint(model, "m")], models=ModelRegistry(json.dumps({"version": 1, "models": [fixed]}))
+    )
+    assert any("seed" in warning for warning in chat(gateway, ChatConfig(user_message="x", seed=8)).warnings)
+    chat(gateway, ChatConfig(user_message="x", seed=7))
+    assert [request.parameters for request in model.requests] == [{}, {"seed": 7}]
 
 
 def test_an_answer_longer_than_a_model_writes_is_not_asked_for() -> None:

@@ -17,6 +17,7 @@ from racto.server.secrets import KNOWN
 from racto.server.settings import load
 
 from tests import dialects
+from tests.dialects.openai_compatible import VLLM
 from tests.peers import PATIENCE
 from tests.test_chat_tools import house
 from tests.test_cli import serving
@@ -212,3 +213,17 @@ async def test_a_missing_key_is_told_with_the_command_that_keeps_it(
         output = await here.call("chat", message="Hello")
     assert output.structured["code"] == "model_auth"
     assert "racto keys set OPENAI_API_KEY" in output.text
+
+
+async def test_the_token_of_hugging_face_is_not_told_to_another_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", dialects.KEY)
+    own = VLLM()
+    async with (
+        own.running() as base,
+        house(tmp_path, models=("huggingface/plain",), base_urls={"huggingface": base}) as here,
+    ):
+        await here.ok("chat", message="Hello")
+    (request,) = own.received
+    assert dialects.KEY not in str(request.headers)

@@ -30,7 +30,7 @@ from racto.knowledge.database import Database
 from racto.knowledge.errors import AccessError, ConfigError, InputError, RactoGatewayError, UnknownNameError
 from racto.knowledge.keyvalue.sqlite import SQLiteKeyValue
 from racto.knowledge.vocabulary import ChatConfig
-from racto.server.secrets import Kept, ScrubbingFormatter, Secrets
+from racto.server.secrets import KNOWN, Kept, ScrubbingFormatter, Secrets
 
 from tests import dialects
 from tests.dialects.openai import OpenAI
@@ -53,12 +53,23 @@ class Ring:
 class LockedRing:
     """A keyring nobody opens."""
 
+    asked = 0
+
     def get_password(self, service_name: str, username: str) -> str | None:
+        self.asked += 1
         raise RuntimeError("locked")
 
 
 def secrets(folder: Path, ring: Any = None, **environ: str) -> Secrets:
     return Secrets(folder / "racto" / "secrets.toml", environ=environ, keyring=ring or Ring())
+
+
+def test_a_keyring_that_nobody_opens_is_asked_once_and_not_for_every_name(tmp_path: Path) -> None:
+    ring = LockedRing()
+    kept = secrets(tmp_path, ring)
+    assert [kept.get(name) for name in KNOWN] == [None] * len(KNOWN)
+    assert kept.list() == ()
+    assert ring.asked == 1
 
 
 def test_the_environment_goes_before_the_file_and_the_file_before_the_keyring(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class HuggingFaceProvider(OpenAIEndpoint):
         url = (base_url or router).rstrip("/").removesuffix("/v1") + "/v1"
         self.local = is_local(url) and base_url is not None
         form = openai_chat.form(Quirks(max_tokens="max_tokens", strict=False))
-        keys = KEY_VARIABLES if base_url is None or _is_hugging_face(url) else ()
+        keys = KEY_VARIABLES if base_url is None or is_hugging_face(url) else ()
         super().__init__(PROVIDER, DIALECT, form, *keys, api_key=api_key, base_url=url, batch=_EMBED_BATCH)
         self._features = None if base_url else _FeatureExtraction(api_key, router)
 
@@ -73,7 +73,7 @@ class HuggingFaceProvider(OpenAIEndpoint):
             await self._features.aclose()
 
 
-def _is_hugging_face(url: str) -> bool:
+def is_hugging_face(url: str) -> bool:
     """Whether a host is Hugging Face's own, such as that of an Inference Endpoint."""
     host = f".{urlsplit(url).hostname or ''}"
     return urlsplit(url).scheme == "https" and host.endswith((".huggingface.co", ".huggingface.cloud", ".hf.space"))
