@@ -20,12 +20,14 @@ from .documents import Document
 from .errors import EncryptedError, InputError, NoTextError, RactoError, ReadError, StorageError, UnsupportedError
 from .indexing import NewDocument, Reject
 from .ingest import Change, Ingester, Outcome, Unread, checked, gone, look_at, same_file, surely_same
-from .readers import SIDE_BY_SIDE, FileReaderRegistry, read_document
+from .readers import FileReaderRegistry, read_document
 from .walk import walk
 
 BATCH_PAGES = 512
 BATCH_SECONDS = 0.5
 """What is ready is written when it has this many pages, or when the first of it has waited this long."""
+LOOK_AHEAD = 4
+"""How many files are read, or wait for their turn, at a time: so many documents are in memory at most, beside what is ready."""
 
 _LASTING = (EncryptedError, NoTextError, UnsupportedError)
 """What a file says about itself: reading it again before it changes would only say it again."""
@@ -97,7 +99,7 @@ def ingest_folder(
     for position, (path, problem) in enumerate(found):
         if (stop and stop.is_set()) or (seconds is not None and time.monotonic() - begun > seconds):
             break
-        for upcoming, trouble in found[position + 1 : position + SIDE_BY_SIDE]:
+        for upcoming, trouble in found[position : position + LOOK_AHEAD]:
             if trouble is None:
                 run.read_ahead(upcoming)
         run.take(path, problem)
@@ -141,7 +143,7 @@ class _Run:
         self.report.removed += [one.source for one in old]
 
     def read_ahead(self, path: Path) -> None:
-        """Begin to read a file whose turn is yet to come, when that is done in another process and as far as is known has to be."""
+        """Begin to read a file before its turn, when that is done in another process and as far as is known has to be."""
         if path in self._ahead:
             return
         self._ahead[path] = None

@@ -5,7 +5,6 @@ Formats that need a parser of some size, or that are compressed, are read in a p
 
 from __future__ import annotations
 
-import os
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -19,8 +18,6 @@ from ..handed import handed
 
 MAX_BYTES = 256 * 2**20
 """Larger files are refused. Reading a text file takes twice its size in memory."""
-SIDE_BY_SIDE = min(4, os.cpu_count() or 1)
-"""How many files are read in isolation at a time; each may take a process of its own."""
 TOO_BIG = "It may be a compression bomb; if it is not, split it into smaller files."
 """The hint where a limit of memory is met."""
 

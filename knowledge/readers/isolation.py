@@ -17,7 +17,7 @@ from typing import IO
 from ..documents import Document, Heading, PageSpan
 from ..errors import EncryptedError, NoTextError, ReadError, UnsupportedError
 from ..ocr import LANGUAGES_VARIABLE
-from . import SIDE_BY_SIDE, TOO_BIG, BaseReader
+from . import TOO_BIG, BaseReader
 from .worker import Frame, receive, send
 
 MEMORY_BYTES = 256 * 2**20
@@ -28,6 +28,8 @@ TOTAL_SECONDS = 600.0
 """The longest time for a file. 10,000 dense pages take twenty seconds; the rest is for slow machines."""
 START_SECONDS = 30.0
 """The longest wait for the process to come up; a tenth of a second is usual."""
+SIDE_BY_SIDE = min(4, os.cpu_count() or 1)
+"""How many files are read at a time, each in a process of its own."""
 
 _TOO_SLOW = "It may be damaged; export it again or split it."
 _ERRORS = {error.code: error for error in (ReadError, EncryptedError, NoTextError, UnsupportedError)}
