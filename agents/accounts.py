@@ -95,6 +95,7 @@ class Accounts:
 
         :raises BudgetExceededError: a limit is enforced and would be passed.
         :raises UnknownPriceError: a limit is enforced and the price is not known.
+        :raises StorageError: a limit is enforced and the books cannot be read or written.
         """
         account = Account(call, endpoint, self._clock(), 0)
         if self._budget is not None:
@@ -112,15 +113,22 @@ class Accounts:
         if not endpoint.local:
             await self.ready()
             estimate = self.estimate(endpoint, request)
-        account.reservation = await budget.reserve(
-            estimate,
-            user=call.user,
-            component=call.component,
-            task=call.task,
-            provider=endpoint.provider.name,
-            model=endpoint.model,
-            local=endpoint.local,
-        )
+        try:
+            account.reservation = await budget.reserve(
+                estimate,
+                user=call.user,
+                component=call.component,
+                task=call.task,
+                provider=endpoint.provider.name,
+                model=endpoint.model,
+                local=endpoint.local,
+            )
+        except StorageError as error:
+            if await budget.policy() == "enforce":
+                raise
+            # A limit that refuses nothing must not: its books do not come before the answer.
+            call.warnings += [each for each in [_missing(error)] if each not in call.warnings]
+            return
         # Retries and repairs meet the same limit again: it is told once.
         call.warnings += [warning for warning in account.reservation.warnings if warning not in call.warnings]
 
@@ -219,8 +227,12 @@ async def _noted(writing: Awaitable[None]) -> list[str]:
         await writing
     except StorageError as error:
         log.warning("A call is missing in the books: %s", error.message)
-        return [f"This call is missing in the usage report and the budget. {error}"]
+        return [_missing(error)]
     return []
+
+
+def _missing(error: StorageError) -> str:
+    return f"This call is missing in the usage report and the budget. {error}"
 
 
 def code_of(error: BaseException) -> str:

@@ -33,6 +33,7 @@ from racto.knowledge.errors import (
     ModelNotAvailableError,
     OverloadedError,
     RactoGatewayAuthError,
+    StorageError,
     StreamInterruptedError,
     UnknownPriceError,
     UnsupportedParameterError,
@@ -588,6 +589,30 @@ def test_a_paid_answer_is_given_with_a_warning_when_the_books_cannot_be_written(
         (warning,) = [each for each in response.warnings if each not in usual]
         assert warning.startswith("This call is missing in the usage report and the budget.")
         assert ("no room" if trouble == "full" else "Another process is writing") in warning
+
+
+@pytest.mark.parametrize("ask", ["chat", "stream"])
+def test_books_that_cannot_be_written_stop_a_call_only_where_a_limit_is_enforced(
+    ask: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("racto.knowledge.database.BUSY_TIMEOUT_MS", 50)
+    limits = [BudgetLimit("daily", Decimal(100))]
+    with closing(Database(tmp_path / "b.db")) as database, closing(sqlite3.connect(tmp_path / "b.db")) as other:
+        model = Model(["first"] * 9, "openai")
+        model.local = False
+        for policy in ("warn", "enforce"):
+            gateway = ModelGateway(chain=[Endpoint(model, "gpt-4o")], budget=Budget(database, policy, limits=limits))
+            once(gateway, ask)
+            other.execute("BEGIN IMMEDIATE")
+            if policy == "warn":
+                told = [each for each in once(gateway, ask).warnings if "missing in the usage report" in each]
+                assert len(told) == 1
+            else:
+                before = len(model.requests)
+                with pytest.raises(StorageError, match="Another process is writing"):
+                    once(gateway, ask)
+                assert len(model.requests) == before
+            other.execute("ROLLBACK")
 
 
 def once(gateway: ModelGateway, ask: str) -> LLMResponse:
