@@ -267,6 +267,10 @@ def spans_of(wanted: Set[str], text: str, language: str) -> list[Span]:
     return found
 
 
+LONGEST_QUERY = 20_000
+"""Characters of a question that are looked at: several pages. Whoever asks with a whole book must not keep everybody else waiting."""
+
+
 def query_terms(text: str, languages: Collection[str]) -> list[str]:
     """What to look for when somebody asks `text` of pages in `languages`.
 

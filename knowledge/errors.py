@@ -169,14 +169,18 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     :param name: The name that was given.
     :param known: The names that exist; at most 12 are listed.
     """
-    import difflib  # only a mistake needs it
+    import difflib  # only a mistake needs these
+    from textwrap import shorten
 
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     if near:
         hint = f"Did you mean {near[0]!r}?"
     elif names:
-        hint = f"Known: {', '.join(names[:12])}{' …' if len(names) > 12 else ''}."
+        shown = [
+            shorten(name, 100, placeholder="…") or "…" for name in names[:12]
+        ]  # a file may have a name of many lines
+        hint = f"Known: {', '.join(shown)}{' …' if len(names) > 12 else ''}."
     else:
         hint = f"There is no {kind} yet."
     return UnknownNameError(f"There is no {kind} named {name!r}.", hint)

@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import chunk_rows, chunk_vectors, indexing
+from .analyser import LONGEST_QUERY
 from .catalogue import Collection, checked_name, collection_named, known_collection
 from .chunking import BaseChunker, default_chunker
 from .chunks import Chunk, RetrievalResult
 from .database import Database, explain
 from .embedding import BaseEmbedder
-from .errors import ConfigError, ConflictError, RactoError, RactoGatewayError, StorageError, unknown_name
+from .errors import ConfigError, ConflictError, InputError, RactoError, RactoGatewayError, StorageError, unknown_name
 from .filters import Filters
 from .ingest import Ingester
 from .processing import BaseProcessor
@@ -131,12 +132,14 @@ class Library:
             raise unknown_name("mode", mode, MODES)
         if rerank and self.reranker is None:
             raise ConfigError("There is no reranker.", "Search without rerank, or set one up.")
+        said = "" if len(query) <= LONGEST_QUERY else f"Only the first {LONGEST_QUERY:,} characters were searched for."
+        query = query[:LONGEST_QUERY]
         vector, notes = await self._vector_of(query, mode)
         depth = max(4 * top_k, 20) if rerank else top_k
         trust = self.embedder.trust if self.embedder else 0.0
         asked = Asked(query, vector, depth, filters, among, mode != "meaning", trust)
         found, trouble = await asyncio.to_thread(self._search, asked)
-        notes += trouble
+        notes += [*trouble, *filter(None, [said])]
         if rerank and self.reranker is not None and len(found) > 1:
             scores = await self.reranker.arerank(query, [one.chunk.content for one in found])
             order = sorted(range(len(found)), key=lambda place: -scores[place])
@@ -158,6 +161,7 @@ class Library:
         :param seconds: Stop after about this long.
         :raises ConflictError: the vectors of the collection are another embedder's.
         :raises RactoGatewayError: the embedder failed.
+        :raises InputError: it gave other than one vector for each text.
         """
         begun, done = time.monotonic(), 0
         await asyncio.to_thread(self.sweep)
@@ -176,6 +180,11 @@ class Library:
             if not rows:
                 break  # another process was faster
             made = await self.embedder.aembed(texts)
+            if len(made) != len(texts):
+                raise InputError(
+                    f"{name} gave {len(made)} vectors for {len(texts)} texts.",
+                    "An embedder gives one vector for each text, in their order.",
+                )
             done += await asyncio.to_thread(self._keep, name, rows, made)
             left = await asyncio.to_thread(self._waiting)
         if progress and total:
@@ -263,7 +272,8 @@ class Library:
         """The embedder, and the collection that has vectors of it."""
         if self.embedder is None:
             raise ConfigError(
-                "There is no embedder, so meaning cannot be searched.", "Set one up, or search for words."
+                "There is no embedder, so meaning cannot be searched.",
+                "Search for words (mode=words), or set one up: RACTO_EMBEDDING_MODELS for a server, embedder=… in Python.",
             )
         collection = self._checked()
         if collection is None or not collection.embedder:

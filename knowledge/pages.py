@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from . import catalogue, indexing
-from .analyser import query_terms
+from .analyser import LONGEST_QUERY, query_terms
 from .answering import CONTEXT_TEMPLATE, Answering, ChatKit
 from .catalogue import PageEntry, checked_name
 from .database import Database
@@ -177,7 +177,7 @@ class PageIndexRAG(Answering):
         :param filters: Which documents to look at; see `Filters`.
         :raises InputError: a filter that cannot be right.
         """
-        wanted = Filters(**filters)
+        wanted, query = Filters(**filters), query[:LONGEST_QUERY]
         if top_k < 1 or indexing.freshen(self.database, self.collection) is None:
             return []
         with self.database.reading() as connection:

@@ -91,9 +91,9 @@ def glob_pattern(pattern: str) -> Callable[[str], bool]:
 
     The time of a match grows with the product of both lengths and no faster, whatever the pattern.
 
-    :raises InputError: the pattern is empty or absolute.
+    :raises InputError: the pattern is empty, absolute or leads out by `..`.
     """
-    if not pattern.strip() or PurePath(pattern).is_absolute():
+    if not pattern.strip() or PurePath(pattern).is_absolute() or ".." in pattern.split("/"):
         raise InputError(f"{pattern!r} is not a pattern below a folder.", "Write it like **/*.pdf")
     names = pattern.split("/")
     if names[-1] == "**":

@@ -18,7 +18,7 @@ from typing import Any
 from .errors import InputError, RactoError
 from .folder import IngestReport, ingest_folder
 from .ingest import Ingester
-from .walk import is_skipped, walk
+from .walk import glob_pattern, is_skipped, walk
 
 DEBOUNCE = 1.6
 """Seconds a burst of changes may take; it ends sooner when nothing happens for a twentieth of a second."""
@@ -67,11 +67,7 @@ def watch(
         where the package `watchfiles` is missing.
     :raises InputError: it is no folder, or the pattern is wrong.
     """
-    real = Path(folder).expanduser().resolve()
-    if not real.is_dir():
-        raise InputError(f"{str(folder)!r} is not a folder.", "Give the folder to follow.")
-    for _ in walk(real, pattern):
-        break  # a wrong pattern is the caller's, not one of those errors that watching outlives
+    real = watchable(folder, pattern)
     follower = _Follower(ingester, real, pattern, metadata, stop, on_report, allows)
     while not stop.is_set():
         if real.is_dir():
@@ -80,6 +76,18 @@ def watch(
         else:
             follower.say_gone()
             stop.wait(WAKE)
+
+
+def watchable(folder: str | Path, pattern: str) -> Path:
+    """The real path of a folder that can be followed.
+
+    :raises InputError: it is no folder, or the pattern is wrong: the caller's errors, not those that watching outlives.
+    """
+    real = Path(folder).expanduser().resolve()
+    if not real.is_dir():
+        raise InputError(f"{str(folder)!r} is not a folder.", "Give the folder to follow.")
+    glob_pattern(pattern)
+    return real
 
 
 class _Follower:

@@ -139,6 +139,7 @@ class RagTools:
         from .rag_results import WatchList
 
         watches, loop = self._services.watches, asyncio.get_running_loop()
+        await asyncio.to_thread(watches.resume, loop)
         if path and stop:
             await asyncio.to_thread(watches.end, path, collection)
         elif path:

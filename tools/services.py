@@ -54,6 +54,7 @@ class Services:
     :param database: Where everything is kept.
     :param roots: The folders whose files a tool may read.
     :param equip: Makes what libraries are equipped with, over the models; called once, by the first tool that needs one. By default nothing.
+    :param follows: Whether followed folders are kept up with: not by a server that changes nothing, nor by a command that soon ends.
     :param connect: Makes the way to the models; called once, by the first tool that needs it. By default no model is set up.
     """
 
@@ -61,6 +62,7 @@ class Services:
     roots: Roots = field(default_factory=Roots)
     connect: Callable[[Database], Models] = _none
     equip: Callable[[Services], Equipment] = _bare
+    follows: bool = True
     _models: Models | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
@@ -76,7 +78,7 @@ class Services:
         """The folders that are followed."""
         from .watches import Watches
 
-        return Watches(self.database, self.roots, self.libraries)
+        return Watches(self.database, self.roots, self.libraries, self.follows)
 
     def connected(self) -> Models:
         """The way to the models; the first time this imports it, which blocks.

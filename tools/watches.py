@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..knowledge.catalogue import checked_name
 from ..knowledge.errors import RactoError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -51,10 +52,14 @@ class Watched:
 
 
 class Watches:
-    """The followed folders of a server. Each has a thread of its own."""
+    """The followed folders of a server. Each has a thread of its own.
 
-    def __init__(self, database: Database, roots: Roots, libraries: Libraries) -> None:
+    :param follows: Whether to follow them at all, rather than only to write down that they are to be followed.
+    """
+
+    def __init__(self, database: Database, roots: Roots, libraries: Libraries, follows: bool) -> None:
         self._database, self._roots, self._libraries = database, roots, libraries
+        self._follows = follows
         self._running: dict[tuple[str, str], Watched] = {}
         self._lock = threading.Lock()
         self._resumed = False
@@ -71,11 +76,13 @@ class Watches:
         """Follow a folder from now on, also after a restart.
 
         :raises AccessError: it is outside the roots.
-        :raises InputError: it is no folder, or the pattern is wrong.
+        :raises InputError: it is no folder, or the pattern or the name of the collection is wrong.
         """
-        real = self._roots.resolve(folder)
+        from ..knowledge.watching import watchable
+
+        real = watchable(self._roots.resolve(folder), pattern)
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        kept = Watched(str(real), collection, pattern, since)
+        kept = self._watched(str(real), checked_name(collection), pattern, since)
         self.end(str(real), collection, missing_is_fine=True)
         self._start(kept, loop)
         with self._database.writing() as connection:
@@ -114,9 +121,15 @@ class Watches:
             rows = connection.execute(
                 "SELECT folder, collection, pattern, since FROM watched_folders ORDER BY 2, 1"
             ).fetchall()
-        return [Watched(*row) for row in rows]
+        return [self._watched(*row) for row in rows]
+
+    def _watched(self, folder: str, collection: str, pattern: str, since: str) -> Watched:
+        state = "following" if self._follows else "followed while a server runs that may write"
+        return Watched(folder, collection, pattern, since, state)
 
     def _start(self, kept: Watched, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._follows:
+            return
         from ..knowledge.watching import watch
 
         with self._lock:

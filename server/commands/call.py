@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = flags.loaded(arguments).settings
     context = ConsoleContext(yes=arguments.yes)
     with services(settings) as kept:
+        kept.follows = False
         tool = registry(settings, load(settings.toolsets, kept)).get(arguments.name)
         given = {**_parsed(arguments.json_args), **coerced(arguments.arg, tool.input_schema)}
         try:

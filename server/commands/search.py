@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what was found; the exit code is 1 when nothing was."""
     settings = flags.loaded(arguments).settings
     with services(settings) as kept:
+        kept.follows = False
         found = asyncio.run(_search(RagTools(kept), arguments))
     if arguments.json:
         out_json(plain(found))
