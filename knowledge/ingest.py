@@ -125,9 +125,9 @@ class Ingester:
         indexing.freshen(self.database, self.collection)
         given = checked(metadata)
         found = self.look(real, look_at(real), given, {})
-        if isinstance(found, Unread):
-            found = self.take(found, read_document(real, self.registry), given)
-        return self._settle(found)
+        if not isinstance(found, Unread):
+            return self._settle(found)
+        return self._settle(self.take(found, read_document(real, self.registry), given))
 
     def text(self, text: str, source: str, metadata: Mapping[str, Any] | None = None) -> Outcome:
         """Keep a text under a label; headings in Markdown are understood.
