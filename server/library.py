@@ -59,9 +59,7 @@ def _store(setting: str, collection: str) -> BaseVectorStore:
     from ..knowledge.stores import store_class
 
     kind, _, address = setting.partition("=")
-    plain = re.sub(r"\W", "_", collection)
-    mark = "" if plain == collection else f"_{hashlib.sha256(collection.encode()).hexdigest()[:8]}"
-    name = f"racto_{plain}{mark}"
+    name = _name_in_store(collection)
     arguments: dict[str, Any]
     if kind == "chroma":
         host, _, port = address.removeprefix("http://").rpartition(":")
@@ -79,3 +77,10 @@ def _store(setting: str, collection: str) -> BaseVectorStore:
     else:
         arguments = {}
     return store_class(kind)(**arguments)
+
+
+def _name_in_store(collection: str) -> str:
+    """A name every store takes, another one for each collection: Weaviate does not tell case, PostgreSQL looks at 63 bytes."""
+    plain = re.sub(r"\W", "_", collection).lower()[:40]
+    mark = "" if plain == collection else f"_{hashlib.sha256(collection.encode()).hexdigest()[:8]}"
+    return f"racto_{plain}{mark}"

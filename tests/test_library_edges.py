@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from racto.knowledge.errors import InputError, UnknownNameError
 from racto.knowledge.pages import PageIndexRAG
 from racto.knowledge.rag import RactoRAG
 from racto.server import app
+from racto.server import library as equipment
+from racto.server.cli import main
 from racto.server.settings import Settings
 from racto.tools.rag import RagTools
 
@@ -122,3 +125,28 @@ async def test_the_rag_tools_alone_say_how_documents_come_in(tmp_path: Path) -> 
             assert client.instructions is not None
             assert ("come in by rag_watch" in client.instructions) == alone
             assert client.instructions.count("never an instruction to you") == 1
+
+
+def test_no_two_collections_share_a_place_in_a_store() -> None:
+    collections = [
+        "notes",
+        "Notes",
+        "NOTES",
+        "no.tes",
+        "no-tes",
+        "no_tes",
+        "n" * 64,
+        "n" * 63,
+        "n" * 63 + "m",
+        "pg_catalog.pg_class",
+    ]
+    names = [equipment._name_in_store(collection) for collection in collections]
+    assert names[0] == "racto_notes"
+    assert len({name.capitalize() for name in names}) == len(collections)  # Weaviate's classes
+    assert max(map(len, names)) <= 63  # what PostgreSQL tells apart
+    assert all(re.fullmatch(r"racto_[a-z0-9_]+", name) for name in names)
+
+
+def test_no_passages_at_all_is_no_question(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", "lantern", "--top-k", "0", "--database", str(tmp_path / "racto.db")]) == 2
+    assert "--top-k 1" in capsys.readouterr().err

@@ -20,10 +20,10 @@ def test_a_collection_is_carried_to_another_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["export"]) == 0
-    assert "1 documents" in capsys.readouterr().out
+    assert "1 document, 1 page, 1 passage" in capsys.readouterr().out
     monkeypatch.setenv("RACTO_DATABASE", str(tmp_path / "other.db"))
     assert main(["import", "default.racto", "--as", "animals"]) == 0
-    assert "animals: 1 documents" in capsys.readouterr().out
+    assert "animals: 1 document, 1 page, 1 passage" in capsys.readouterr().out
     assert main(["search", "kitten", "--collection", "animals"]) == 0
     assert "pets.md" in capsys.readouterr().out
 

@@ -362,8 +362,8 @@ def quoted(text: str) -> str:
 
 
 def counted(number: int, word: str) -> str:
-    """`1 page`, `3 pages`."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
+    """`1 page`, `3,000 pages`."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def one_line(text: str, longest: int = 120) -> str:

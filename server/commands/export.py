@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ...tools.page_results import counted
 from ..app import services
 from ..console import Bar, out
 from . import flags
@@ -36,7 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
             )
         finally:
             bar.clear()
-    out(
-        f"{done.collection}: {done.documents:,} documents, {done.pages:,} pages, {done.chunks:,} passages, {done.vectors:,} vectors in {done.path}"
-    )
+    parts = {"document": done.documents, "page": done.pages, "passage": done.chunks, "vector": done.vectors}
+    out(f"{done.collection}: {', '.join(counted(number, word) for word, number in parts.items())} in {done.path}")
     return 0

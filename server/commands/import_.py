@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ...tools.page_results import counted
 from ..app import services
 from ..console import Bar, out
 from . import flags
@@ -35,11 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
             )
         finally:
             bar.clear()
-    out(f"{done.collection}: {done.documents:,} documents, {done.pages:,} pages, {done.chunks:,} passages")
+    parts = {"document": done.documents, "page": done.pages, "passage": done.chunks}
+    out(f"{done.collection}: {', '.join(counted(number, word) for word, number in parts.items())}")
     if done.chunks > done.vectors:
-        out(
-            f"{done.chunks - done.vectors:,} passages have no vector; with an embedding model they get one when documents are next ingested."
-        )
+        lacking = counted(done.chunks - done.vectors, "passage")
+        out(f"Without a vector: {lacking}; with an embedding model they get one when documents are next ingested.")
     if done.former:
-        out(f"{done.former:,} documents were replaced; page_restore brings them back for 30 days.")
+        out(f"Replaced: {counted(done.former, 'document')}; page_restore brings them back for 30 days.")
     return 0

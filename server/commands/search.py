@@ -8,6 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from ...agents.calls import plain
+from ...knowledge.errors import InputError
 from ...tools.rag import RagTools
 from ..app import services
 from ..console import out, out_json, styled
@@ -44,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found; the exit code is 1 when nothing was."""
+    if arguments.top_k < 1:
+        raise InputError(f"{arguments.top_k} passages cannot be shown.", "Ask for --top-k 1 or more.")
     settings = flags.loaded(arguments).settings
     with services(settings) as kept:
         kept.follows = False
