@@ -138,7 +138,7 @@ class Ingester:
         if not source.strip():
             raise InputError("The text has no name.", "Give a source: the label it is cited by.")
         indexing.freshen(self.database, self.collection)
-        text = text.encode(errors="replace").decode()  # half a surrogate pair cannot be kept
+        text, source = (each.encode(errors="replace").decode() for each in (text, source))  # no half surrogate pairs
         digest = hashlib.sha256(text.encode()).hexdigest()
         given = checked(metadata)
         kept = self._kept(source)
@@ -337,7 +337,9 @@ def checked(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     :raises InputError: it is not JSON.
     """
     try:
-        kept: dict[str, Any] = json.loads(json.dumps(dict(metadata or {}), allow_nan=False))
+        kept: dict[str, Any] = json.loads(
+            json.dumps(dict(metadata or {}), allow_nan=False, ensure_ascii=False).encode()
+        )
     except (TypeError, ValueError) as error:
         raise InputError(
             f"The metadata cannot be kept: {error}.", "Use text, numbers, booleans, lists and objects."

@@ -82,7 +82,7 @@ def open_space(connection: sqlite3.Connection, name: str, label: str, dimension:
         assert found is not None
     if (found.label, found.dimension) != (label, dimension):
         raise ConflictError(
-            f"{name} holds vectors of {found.label or 'no label'} with {found.dimension} numbers, not of {label or 'no label'} with {dimension}.",
+            f"Vectors of {label or 'no label'} with {dimension} numbers do not fit among those of {found.label or 'no label'} with {found.dimension}.",
             "Use the embedder that made them, or embed everything again.",
         )
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from racto.knowledge.analyser import LONGEST_QUERY
 from racto.knowledge.catalogue import find_document, known_collection
-from racto.knowledge.errors import InputError, UnknownNameError
+from racto.knowledge.errors import ConflictError, InputError, UnknownNameError
 from racto.knowledge.pages import PageIndexRAG
 from racto.knowledge.rag import RactoRAG
 from racto.server import app
@@ -66,6 +66,38 @@ def test_an_embedder_that_gives_too_few_vectors_is_refused_and_words_are_found()
         with pytest.raises(InputError, match="0 vectors for 1 texts"):
             rag.ingest_text("The storm took the lantern.", "storm.md")
         assert rag.retrieve("lantern")[0].chunk.metadata.source == "storm.md"
+
+
+class Growing(TopicEmbedder):
+    """Its vectors become longer."""
+
+    more = 0
+
+    def embed(self, texts: list[str]) -> list[list[float]]:
+        return [vector + [1.0] * self.more for vector in super().embed(texts)]
+
+
+def test_an_embedder_whose_vectors_change_length_is_refused_and_nothing_is_broken() -> None:
+    embedder = Growing()
+    with RactoRAG(embedder=embedder) as rag:
+        rag.ingest_text("A kitten sleeps.", "pets.md")
+        embedder.more = 4
+        with pytest.raises(ConflictError, match=r"with 8 numbers do not fit among those of tests/topics with 4"):
+            rag.ingest_text("The storm took the lantern.", "storm.md")
+        found = rag.retrieve("lantern")
+        assert found[0].chunk.metadata.source == "storm.md"
+        assert any("Only words were searched" in note for note in found.notes)
+        embedder.more = 0
+        assert len(rag.ingest_text("The storm took the lantern.", "storm.md")) == 1
+        assert rag.retrieve("lantern").notes == []
+
+
+def test_half_a_character_is_replaced_in_a_name_and_refused_in_metadata() -> None:
+    with RactoRAG() as rag:
+        rag.ingest_text("The storm \ud800 came.", "a\ud800.md")
+        assert rag.retrieve("storm")[0].chunk.metadata.source == "a?.md"
+        with pytest.raises(InputError, match="metadata"):
+            rag.ingest_text("The lantern.", "b.md", author="\ud800")
 
 
 def test_a_name_of_many_lines_does_not_speak_in_an_error() -> None:
