@@ -88,10 +88,12 @@ def test_a_stopped_ingest_does_not_wait_for_a_file_that_hangs(place: Path, inges
     stop = threading.Event()
     report = ingest_folder(ingester, place, progress=lambda *_: stop.set(), stop=stop)
     assert (_names(report.added), report.left) == (["a"], 2)
-    (place.parent / "pipe").open("w").close()  # b is still being read: nobody waited until it was given up
-    for thread in threading.enumerate():
-        if thread.name == "racto-read-ahead":
-            thread.join()
+    reading = [thread for thread in threading.enumerate() if thread.name == "racto-read-ahead"]
+    assert reading  # b: nobody waited until it was given up
+    pipe = os.open(place.parent / "pipe", os.O_RDWR)
+    for thread in reading:
+        thread.join()
+    os.close(pipe)
 
 
 def test_the_same_bytes_are_read_once_though_both_files_are_looked_at_together(place: Path, ingester: Ingester) -> None:
