@@ -281,7 +281,14 @@ def serve_http(
     name, bound = listener.getsockname()[:2]
     logger.info("listening on http://%s:%d (/mcp, /sse, /health)", f"[{name}]" if ":" in name else name, bound)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, ws="none", server_header=False, timeout_graceful_shutdown=2
+        app,
+        http="h11",  # httptools, where something else installed it, leaves white space at the end of a header (RFC 9110, 5.5)
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        ws="none",
+        server_header=False,
+        timeout_graceful_shutdown=2,
     )
     with _quiet_signals():
         run_to_the_end(Uvicorn(config).serve([listener]))
