@@ -131,7 +131,7 @@ class Library:
         if mode not in MODES:
             raise unknown_name("mode", mode, MODES)
         if rerank and self.reranker is None:
-            raise ConfigError("There is no reranker.", "Search without rerank, or set one up.")
+            raise ConfigError("There is no reranker.", "Search without rerank, or set one up (the setting reranker).")
         said = "" if len(query) <= LONGEST_QUERY else f"Only the first {LONGEST_QUERY:,} characters were searched for."
         query = query[:LONGEST_QUERY]
         vector, notes = await self._vector_of(query, mode)

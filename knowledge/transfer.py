@@ -94,7 +94,7 @@ def export_collection(
     """
     target = Path(path).expanduser()
     if target.exists() and not overwrite:
-        raise ConflictError(f"{target} is there already.", "Give another name, or say that it may be overwritten.")
+        raise ConflictError(f"{target} is there already.", "Give another name, or overwrite it (--overwrite).")
     with database.reading() as connection:
         found = known_collection(connection, collection)
         try:

@@ -283,7 +283,6 @@ def serve_http(
     config = uvicorn.Config(
         app,
         http="h11",  # httptools, where something else installed it, leaves white space at the end of a header (RFC 9110, 5.5)
-        loop="asyncio",
         log_config=None,
         access_log=False,
         ws="none",
