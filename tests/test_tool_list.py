@@ -83,7 +83,10 @@ async def test_an_unknown_argument_is_refused_by_name(tool: Tool) -> None:
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 def test_a_tool_says_whether_it_changes_anything(tool: Tool) -> None:
     # What asks a model changes what may still be spent.
-    changes = re.search(r"_(ingest|save|restore|delete|set|summarise|compare|ask|watch|embed)$|^(chat|embed)$", tool.name) is not None
+    changes = (
+        re.search(r"_(ingest|save|restore|delete|set|summarise|compare|ask|watch|embed)$|^(chat|embed)$", tool.name)
+        is not None
+    )
     assert tool.read_only is not changes
     assert tool.destructive is tool.name.endswith("_delete")
 
