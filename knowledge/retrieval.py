@@ -28,11 +28,8 @@ CHUNK_DEPTH = 300
 
 SAMPLE = 512
 """Vectors looked at to tell what unrelated ones come to."""
-
-K1, B = 1.5, 0.75
-"""Of BM25, for chunks as for pages."""
-LOCAL = 0.6
-"""How much of what words say is said by the chunk itself, the rest by its page: more finds passages better, less finds documents better."""
+LOCAL = 0.5
+"""How much of what the words of a page count depends on how many of them stand in the chunk itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,20 +205,15 @@ class Retriever:
         there = chunk_rows.on_pages(connection, [page for page, _ in pages])
         read = {row: one for row, one in there.items() if scope.holds(row)}
         texts = _Texts(read, self._words.rarity(connection, collection.id, wanted))
-        best = max(found.words.values(), default=1.0)
         words = {
-            row: (1 - LOCAL) * found.words[one.page_id] / best + LOCAL * texts.share(row)
+            row: found.words[one.page_id] * (1 - LOCAL + LOCAL * texts.share(row))
             for row, one in read.items()
             if one.page_id in found.words
         }
         meaning = {row: score for row, score in found.meaning.items() if row in read}
         ranked = fusion.fuse(words, meaning, weight=weight, unrelated=unrelated)[: 3 * asked.limit]
         says = fusion.distinct([texts.terms(row) for row, _ in ranked])
-        where = [read[row].chunk.doc_id for row, _ in ranked]
-        # What a document says twice has two places in it; what two documents say is shown once.
-        chosen = [
-            one for place, one in enumerate(ranked) if says[place] == place or where[says[place]] == where[place]
-        ][: asked.limit]
+        chosen = [one for place, one in enumerate(ranked) if says[place] == place][: asked.limit]
         languages = catalogue.languages(connection, collection)
         results = []
         for rank, (row, score) in enumerate(chosen, 1):
@@ -240,9 +232,9 @@ class _Texts:
         self._read = read
         self._rarity = rarity
         self._terms: dict[int, list[str]] = {}
-        average = sum(len(self.terms(row)) for row in read) / max(len(read), 1)
-        self._scores = {row: self._score(row, average) for row in read}
-        self._best = max(self._scores.values(), default=0.0)
+        self._best: dict[int, float] = {}
+        for row, one in read.items():
+            self._best[one.page_id] = max(self._best.get(one.page_id, 0.0), self._cover(row))
 
     def terms(self, row: int) -> list[str]:
         """Its index terms."""
@@ -252,18 +244,17 @@ class _Texts:
         return self._terms[row]
 
     def share(self, row: int) -> float:
-        """How well it answers by its words alone, against the chunk that answers best, 0 to 1."""
-        return self._scores[row] / self._best if self._best else 1.0
+        """How much of the query it holds, against the chunk of its page that holds most, 0 to 1."""
+        best = self._best[self._read[row].page_id]
+        return self._cover(row) / best if best else 1.0
 
     def held(self, row: int) -> list[str]:
         """The terms of the query it holds."""
         return [term for term in dict.fromkeys(self.terms(row)) if term in self._rarity]
 
-    def _score(self, row: int, average: float) -> float:
-        """BM25 of the chunk, as `ranking.py` has it for a page."""
-        norm = K1 * (1 - B + B * len(self.terms(row)) / average) if average else 1.0
+    def _cover(self, row: int) -> float:
         counts = Counter(term for term in self.terms(row) if term in self._rarity)
-        return sum(self._rarity[term] * count / (count + norm) for term, count in counts.items())
+        return sum(self._rarity[term] * count / (count + 1) for term, count in counts.items())
 
 
 def _cosines(found: NDArray[np.float32], vector: Sequence[float]) -> list[float]:
