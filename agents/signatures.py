@@ -7,10 +7,12 @@ type for comes as text or arrays: dates in ISO 8601, enums by value, bytes in ba
 from __future__ import annotations
 
 import collections.abc
+import datetime
 import functools
 import inspect
 import json
 import operator
+import re
 import sys
 import types
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -252,6 +254,8 @@ def _exact(hint: Any) -> Any:
     values = _values(hint)
     if any(isinstance(value, int | float) for value in values):
         return Annotated[hint, BeforeValidator(functools.partial(_one_of, values))]
+    if hint in (datetime.date, datetime.datetime):
+        return Annotated[hint, BeforeValidator(functools.partial(_moment, TypeAdapter(hint)))]
     if hint in _ITERABLES or origin in _ITERABLES:
         return types.GenericAlias(list, (_exact(parts[0]) if parts else Any,))
     if not parts:
@@ -270,6 +274,19 @@ def _values(hint: Any) -> tuple[Any, ...]:
     if get_origin(hint) is Literal:
         return get_args(hint)
     return tuple(member.value for member in hint) if isinstance(hint, type) and issubclass(hint, Enum) else ()
+
+
+def _moment(reader: TypeAdapter[Any], given: Any) -> Any:
+    """Digits alone are no date: pydantic would count them as seconds since 1970."""
+    if not isinstance(given, str):
+        return given
+    refusal = PydanticCustomError("date", "Input should be a date in ISO 8601, as 2026-01-31")
+    if re.fullmatch(r"[-+]?[\d.]+", given.strip()):
+        raise refusal
+    try:
+        return reader.validate_python(given)
+    except ValueError:
+        raise refusal from None
 
 
 def _one_of(values: Sequence[Any], given: Any) -> Any:

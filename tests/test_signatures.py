@@ -305,6 +305,8 @@ def test_what_json_has_no_type_for_comes_as_text_or_arrays() -> None:
         (dict[str, int], [["a", 1]]),
         (dict[int, str], {"a": "b"}),
         (datetime.date, 20261120),
+        (datetime.date, "0"),
+        (list[list[datetime.date] | str], ["", ["0"]]),
         (Iterable[int], "12"),
         (float, float("nan")),
         (float, float("inf")),
