@@ -6,8 +6,12 @@
     ├── ConflictError           conflict             the name is taken, or the thing changed meanwhile
     ├── AccessError             access_denied        outside the allowed roots, scope or mode
     ├── DeclinedError           declined             a person was asked and said no
+    ├── QueryError              query_failed         a database refused a query or failed at it
+    │   └── QueryRefusedError   query_refused        the guard let it not through; has its `rule`
+    │       └── ReadOnlyViolationError  read_only    it would change something
     ├── LimitError              limit_reached        a time, size or count limit was hit
-    │   └── TimeLimitError      time_limit           it took longer than it may
+    │   ├── TimeLimitError      time_limit           it took longer than it may
+    │   └── RateLimitExceededError  rate_limit       somebody has used up their share for now
     ├── ReadError               unreadable           a document cannot be read
     │   ├── EncryptedError      encrypted            it needs a password
     │   ├── NoTextError         no_text              it holds no text (a scan, an empty file)
@@ -108,6 +112,41 @@ class TimeLimitError(LimitError, TimeoutError):
     code = "time_limit"
 
 
+class RateLimitExceededError(LimitError, RuntimeError):
+    """Somebody has used up their share for now."""
+
+    code = "rate_limit"
+
+
+class QueryError(RactoError):
+    """A database refused a query or failed at it; the message holds its own words."""
+
+    code = "query_failed"
+
+
+class QueryRefusedError(QueryError, ValueError):
+    """The guard let a query not through.
+
+    :param rule: Which rule it broke, in one word.
+    """
+
+    code = "query_refused"
+
+    def __init__(self, message: str, hint: str = "", *, rule: str = "") -> None:
+        super().__init__(message, hint)
+        self.rule = rule
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as JSON-able data, with its rule."""
+        return {**super().as_dict(), "rule": self.rule}
+
+
+class ReadOnlyViolationError(QueryRefusedError):
+    """A query that would change something."""
+
+    code = "read_only"
+
+
 class ReadError(RactoError):
     """A document cannot be read."""
 
@@ -177,9 +216,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     if near:
         hint = f"Did you mean {near[0]!r}?"
     elif names:
-        shown = [
-            shorten(name, 100, placeholder="…") or "…" for name in names[:12]
-        ]  # a file may have a name of many lines
+        # A file may have a name of many lines.
+        shown = [shorten(name, 100, placeholder="…") or "…" for name in names[:12]]
         hint = f"Known: {', '.join(shown)}{' …' if len(names) > 12 else ''}."
     else:
         hint = f"There is no {kind} yet."

@@ -166,7 +166,7 @@ class Ingester:
         digest = sha256 or _digest(path, state)
         if kept and kept.recipe == self.recipe and kept.sha256 == digest:
             return _same(kept, state, metadata)
-        twin = None if kept else waiting.get(digest) or self._twin(digest)
+        twin = None if kept else waiting.get(digest) or self._twin(digest, source)
         if twin and not gone(twin):
             return Outcome("duplicate", twin)
         return Unread(path, state, digest, twin)
@@ -219,14 +219,14 @@ class Ingester:
             collection = collection_named(connection, self.collection)
             return document_at(connection, collection, source) if collection else None
 
-    def _twin(self, digest: str) -> str | None:
-        """The source of a kept file with the same bytes."""
+    def _twin(self, digest: str, source: str) -> str | None:
+        """The source of another kept file with the same bytes; another process may have written this one meanwhile."""
         with self.database.reading() as connection:
             # The plus keeps SQLite from walking through every document by source instead of looking the digest up.
             row = connection.execute(
                 "SELECT source FROM documents JOIN collections ON collections.id = collection_id "
-                "WHERE collections.name = ? AND sha256 = ? AND size IS NOT NULL ORDER BY +source",
-                (self.collection, digest),
+                "WHERE collections.name = ? AND sha256 = ? AND source != ? AND size IS NOT NULL ORDER BY +source",
+                (self.collection, digest, source),
             ).fetchone()
         return row[0] if row else None
 
