@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...knowledge.errors import unknown_name
+from ....knowledge.errors import unknown_name
 
 if TYPE_CHECKING:
     from ..catalogue import Catalogue
