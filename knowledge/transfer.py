@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import errno
 import gzip
 import os
 import sqlite3
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from typing import BinaryIO, Literal
 from pydantic import Field, ValidationError
 
 from . import chunk_rows, chunk_vectors, indexing, vectors
+from .arriving import arriving
 from .catalogue import (
     Collection,
     KeptDocument,
@@ -33,7 +32,7 @@ from .catalogue import (
     known_collection,
 )
 from .database import Database
-from .errors import ConflictError, DiskFullError, InputError, LimitError, RactoError, StorageError
+from .errors import ConflictError, InputError, LimitError, RactoError
 from .packing import Count, Packed, described, lines
 from .restoring import Unpacked, unpack
 
@@ -97,11 +96,8 @@ def export_collection(
         raise ConflictError(f"{target} is there already.", "Give another name, or overwrite it (--overwrite).")
     with database.reading() as connection:
         found = known_collection(connection, collection)
-        try:
-            with _arriving(target) as file:
-                written = _export(connection, found, file, progress)
-        except OSError as error:
-            raise _unwritable(target, error) from None
+        with arriving(target) as file:
+            written = _export(connection, found, file, progress)
     return Transferred(collection, str(target), *written)
 
 
@@ -298,32 +294,3 @@ def _lines(source: Path, file: BinaryIO) -> Iterator[bytes]:
                     f"{source.name} becomes larger than any export.", "Give a file that was exported by racto."
                 )
             yield line
-
-
-class _arriving:  # noqa: N801 - used like a function
-    """A file that gets its name when the block ends well, and goes when it does not."""
-
-    def __init__(self, target: Path) -> None:
-        self._target = target
-
-    def __enter__(self) -> BinaryIO:
-        handle, name = tempfile.mkstemp(dir=self._target.parent, prefix=f".{self._target.name}.")
-        self._making, self._file = Path(name), os.fdopen(handle, "wb")
-        return self._file
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-            self._file.close()
-            if kind is None:
-                self._making.replace(self._target)
-        finally:
-            self._making.unlink(missing_ok=True)
-
-
-def _unwritable(target: Path, error: OSError) -> StorageError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return DiskFullError(f"There is no room to write {target}.", "Free some space; nothing half-written was kept.")
-    return StorageError(f"{target} cannot be written: {error.strerror}.", "Give a file in a folder you can write to.")
