@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..agents.budget import Budget
@@ -89,8 +90,9 @@ def _provider(name: str, settings: Settings, providers: dict[str, Provider]) -> 
         url = settings.base_urls.get(name)
         if url:
             options["base_url"] = url
-        if (key := _key(name, url)) is not None:
-            options["api_key"] = key
+        if name in KNOWN.values():
+            # Looked up at the provider's first call: a keyring may ask its owner for every key, and only for those that are used.
+            options["api_key"] = partial(_key, name, url)
         if name == "sentence_transformers" and settings.models_folder:
             options["folders"] = [settings.models_folder]
         if name in PROVIDERS:

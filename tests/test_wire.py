@@ -15,12 +15,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from racto.agents.providers import openai, openai_api
+from racto.agents.providers.sse import SSEDecoder, events
 from racto.agents.providers.wire import (
     PerLoop,
-    SSEDecoder,
     api_error,
     clean,
-    events,
     guarded,
     paced,
     request_id,
@@ -203,7 +202,7 @@ def test_an_sdks_error_does_not_show_in_the_traceback() -> None:
 
     failure = FakeAPIStatusError()
     failure.response = Response()  # type: ignore[attr-defined]  # as SDKs do
-    with pytest.raises(RactoGatewayAPIError) as caught, guarded("x", "m", secret=KEY):
+    with pytest.raises(RactoGatewayAPIError) as caught, guarded("x", "m", secret=lambda: KEY):
         raise failure
     assert KEY not in "".join(traceback.format_exception(caught.value))
     assert (caught.value.provider, caught.value.model) == ("x", "m")

@@ -3,7 +3,7 @@
 An adapter turns a `ChatRequest` into its provider's body, sends it with the provider's own SDK as transport (imported on first call, its retries off, one client
 for each endpoint), and turns what comes back into ours. It knows nothing of retries, budgets, caches or other adapters.
 
-What adapters share: `wire.py` (errors, waits, clients, events), `exchange.py` (a call and its stream over any SDK; `http_exchange.py` over none),
+What adapters share: `wire.py` (errors, waits, clients), `sse.py` (events), `exchange.py` (a call and its stream over any SDK; `http_exchange.py` over none),
 `answers.py` (answers out of what was read), `embeddings.py` (batches), `openai_api.py` (whoever speaks OpenAI's HTTP).
 """
 

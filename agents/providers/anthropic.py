@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ...knowledge.errors import ModelNotAvailableError
 from ...knowledge.vocabulary import ChatRequest, EmbeddingConfig, EmbeddingResponse, LLMResponse, StreamChunk
 from .anthropic_messages import PROVIDER, AnthropicTurn, as_events, body
-from .exchange import Exchange, Response
+from .exchange import Exchange, Key, Response
 from .wire import Dialect, PerLoop
 
 if TYPE_CHECKING:
@@ -46,10 +46,12 @@ class AnthropicProvider:
     local = False
     capabilities = frozenset({"chat", "stream", "tools", "schema", "images", "documents", "reasoning"})
 
-    def __init__(self, api_key: str | None = None, base_url: str | None = None) -> None:
+    def __init__(self, api_key: Key = None, base_url: str | None = None) -> None:
         self._exchange = Exchange(PROVIDER, DIALECT, api_key, "ANTHROPIC_API_KEY")
         self._base_url = base_url
-        self._clients: PerLoop[AsyncAnthropic] = PerLoop("anthropic", self._make, lambda client: client.close())
+        self._clients: PerLoop[AsyncAnthropic] = PerLoop(
+            "anthropic", self._make, lambda client: client.close(), self._exchange.unlock
+        )
 
     def _make(self) -> AsyncAnthropic:
         from anthropic import AsyncAnthropic

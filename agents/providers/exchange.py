@@ -14,9 +14,13 @@ from urllib.parse import urlsplit
 from ...knowledge.errors import MalformedResponseError, RactoGatewayAPIError, RactoGatewayAuthError
 from ...knowledge.vocabulary import ChatRequest, FinishReason, LLMResponse, StreamChunk
 from .answers import Accumulator
-from .wire import Body, Dialect, api_error, events, guarded, paced, request_id
+from .sse import Body, events
+from .wire import Dialect, api_error, guarded, paced, request_id
 
 _DRAIN_SECONDS = 0.1
+
+Key = str | Callable[[], str | None] | None
+"""A key; or what finds it, which may take as long as a person takes to open a keyring; or `None` for the environment's."""
 
 
 class Response(Body, Protocol):
@@ -59,10 +63,10 @@ class Exchange:
 
     :param provider: Whose name errors and answers carry.
     :param dialect: How it words its errors.
-    :param api_key: `None` reads the first of `key_variables` that is set, at every call.
+    :param api_key: `None` reads the first of `key_variables` that is set, at every call; what finds it is asked before the first.
     """
 
-    def __init__(self, provider: str, dialect: Dialect, api_key: str | None, *key_variables: str) -> None:
+    def __init__(self, provider: str, dialect: Dialect, api_key: Key, *key_variables: str) -> None:
         self.provider = provider
         self._dialect = dialect
         self._given_key = api_key
@@ -70,8 +74,14 @@ class Exchange:
 
     @property
     def key(self) -> str:
-        """The key calls are made with; "" when there is none."""
-        return self._given_key or next(filter(None, map(os.environ.get, self._key_variables)), "")
+        """The key calls are made with; "" when there is none, or it was not looked for yet."""
+        given = self._given_key if isinstance(self._given_key, str) else ""
+        return given or next(filter(None, map(os.environ.get, self._key_variables)), "")
+
+    async def unlock(self) -> None:
+        """Find the key, in a thread: the keyring of a desktop may wait for a person. One that is not there is looked for again."""
+        if callable(self._given_key):
+            self._given_key = await asyncio.to_thread(self._given_key) or self._given_key
 
     def needed_key(self) -> str:
         """
@@ -85,7 +95,7 @@ class Exchange:
 
     def guarded(self, model: str = "") -> AbstractContextManager[None]:
         """`wire.guarded` for this endpoint."""
-        return guarded(self.provider, model, dialect=self._dialect, secret=self.key)
+        return guarded(self.provider, model, dialect=self._dialect, secret=lambda: self.key)
 
     def refuse(
         self, status: int | None, body: Any, headers: Mapping[str, str], model: str = "", wait: float | None = None

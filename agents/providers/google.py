@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 from ...knowledge.errors import MalformedResponseError, ModelNotAvailableError, UnsupportedParameterError
 from ...knowledge.vocabulary import ChatRequest, EmbeddingConfig, EmbeddingResponse, LLMResponse, StreamChunk
 from .embeddings import Embedded, batches, embed
-from .exchange import Exchange, Response
+from .exchange import Exchange, Key, Response
 from .google_contents import PROVIDER, GoogleTurn, body
-from .wire import Dialect, PerLoop, SSEDecoder
+from .sse import SSEDecoder
+from .wire import Dialect, PerLoop
 
 if TYPE_CHECKING:
     from google.genai import Client
@@ -61,10 +62,10 @@ class GoogleProvider:
     local = False
     capabilities = frozenset({"chat", "stream", "embed", "tools", "schema", "images", "documents", "reasoning"})
 
-    def __init__(self, api_key: str | None = None, base_url: str | None = None) -> None:
+    def __init__(self, api_key: Key = None, base_url: str | None = None) -> None:
         self._exchange = Exchange(PROVIDER, DIALECT, api_key, "GEMINI_API_KEY", "GOOGLE_API_KEY")
         self._base_url = base_url
-        self._clients: PerLoop[_Line] = PerLoop("google.genai", self._make, _Line.aclose)
+        self._clients: PerLoop[_Line] = PerLoop("google.genai", self._make, _Line.aclose, self._exchange.unlock)
 
     def _make(self) -> _Line:
         return _Line(self._exchange, self._base_url)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from ...knowledge.errors import ConnectionLostError
-from .exchange import Exchange, Response
+from .exchange import Exchange, Key, Response
 from .wire import Dialect, PerLoop
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class HTTPExchange(Exchange):
         provider: str,
         dialect: Dialect,
         base_url: str,
-        api_key: str | None,
+        api_key: Key,
         *key_variables: str,
         needs_key: bool = True,
         direct: bool = False,
@@ -41,7 +41,7 @@ class HTTPExchange(Exchange):
         self.base_url = base_url.rstrip("/")
         self._needs_key = needs_key
         self._direct = direct
-        self._clients: PerLoop[AsyncClient] = PerLoop("httpx2", self._make, lambda client: client.aclose())
+        self._clients: PerLoop[AsyncClient] = PerLoop("httpx2", self._make, lambda client: client.aclose(), self.unlock)
 
     def _make(self) -> AsyncClient:
         from httpx2 import AsyncClient

@@ -15,7 +15,7 @@ from ...knowledge.errors import MalformedResponseError, RactoGatewayAPIError, Un
 from ...knowledge.vocabulary import EmbeddingConfig, EmbeddingResponse
 from . import openai_chat
 from .embeddings import Embedded, batches, embed
-from .exchange import is_local
+from .exchange import Key, is_local
 from .http_exchange import HTTPExchange
 from .openai_api import COPIES, OpenAIEndpoint
 from .openai_chat import Quirks
@@ -49,7 +49,7 @@ class HuggingFaceProvider(OpenAIEndpoint):
 
     capabilities = frozenset({"chat", "stream", "embed", "tools", "schema", "images", "reasoning"})
 
-    def __init__(self, api_key: str | None = None, base_url: str | None = None, *, router: str = ROUTER) -> None:
+    def __init__(self, api_key: Key = None, base_url: str | None = None, *, router: str = ROUTER) -> None:
         url = (base_url or router).rstrip("/").removesuffix("/v1") + "/v1"
         self.local = is_local(url) and base_url is not None
         form = openai_chat.form(Quirks(max_tokens="max_tokens", strict=False))
@@ -82,7 +82,7 @@ def is_hugging_face(url: str) -> bool:
 class _FeatureExtraction(HTTPExchange):
     """The `feature-extraction` task of the Inference API."""
 
-    def __init__(self, api_key: str | None, router: str) -> None:
+    def __init__(self, api_key: Key, router: str) -> None:
         super().__init__(PROVIDER, DIALECT, router, api_key, *KEY_VARIABLES)
 
     def refuse(

@@ -27,7 +27,7 @@ from ...knowledge.errors import (
 )
 from ...knowledge.vocabulary import ChatRequest, EmbeddingConfig, EmbeddingResponse, LLMResponse, StreamChunk
 from .embeddings import Embedded, batches, embed
-from .exchange import Response, is_local
+from .exchange import Key, Response, is_local
 from .http_exchange import CONNECT_SECONDS, LONGEST_SECONDS, HTTPExchange, lines_of
 from .ollama_chat import PROVIDER, ModelFacts, OllamaTurn, body, context_for, grounded
 from .wire import Dialect, PerLoop
@@ -159,7 +159,7 @@ class OllamaProvider:
     capabilities = frozenset({"chat", "stream", "embed", "tools", "schema", "images", "reasoning"})
 
     def __init__(
-        self, base_url: str | None = None, api_key: str | None = None, *, keep_alive: str | float | None = None
+        self, base_url: str | None = None, api_key: Key = None, *, keep_alive: str | float | None = None
     ) -> None:
         url = ollama_url(base_url)
         self.base_url = url
@@ -167,7 +167,7 @@ class OllamaProvider:
         self._exchange = _OllamaExchange(
             PROVIDER, DIALECT, url, api_key, "OLLAMA_API_KEY", needs_key=False, direct=self.local
         )
-        self._clients: PerLoop[AsyncClient] = PerLoop("ollama", self._make, _close)
+        self._clients: PerLoop[AsyncClient] = PerLoop("ollama", self._make, _close, self._exchange.unlock)
         self._stay: dict[str, Any] = {} if keep_alive is None else {"keep_alive": keep_alive}
         self._facts: dict[str, ModelFacts] = {}
         # The windows that models answered with: one too large for the memory is not kept.

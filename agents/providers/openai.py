@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from . import openai_chat, openai_responses
+from .exchange import Key
 from .openai_api import OpenAIEndpoint
 from .wire import Dialect
 
@@ -44,7 +45,7 @@ class OpenAIProvider(OpenAIEndpoint):
     capabilities = frozenset({"chat", "stream", "embed", "tools", "schema", "images", "documents", "reasoning"})
 
     def __init__(
-        self, api_key: str | None = None, base_url: str | None = None, *, api: Literal["chat", "responses"] = "chat"
+        self, api_key: Key = None, base_url: str | None = None, *, api: Literal["chat", "responses"] = "chat"
     ) -> None:
         form = openai_responses.FORM if api == "responses" else openai_chat.form(openai_chat.Quirks())
         super().__init__(

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 from ...knowledge.vocabulary import ChatRequest, EmbeddingConfig, EmbeddingResponse, LLMResponse, StreamChunk
 from .answers import Accumulator
 from .embeddings import Embedded, batches, embed
-from .exchange import Exchange, Response, drain
-from .wire import Dialect, PerLoop, events, request_id
+from .exchange import Exchange, Key, Response, drain
+from .sse import events
+from .wire import Dialect, PerLoop, request_id
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -56,7 +57,7 @@ class OpenAIEndpoint:
     """One endpoint that speaks OpenAI's HTTP: all of a `Provider` but what tells it from the others.
 
     :param form: How it chats.
-    :param api_key: The key; `None` reads the first of `key_variables` that is set, when a client is made.
+    :param api_key: As an `Exchange` takes it.
     :param base_url: Up to and including `/v1`; `None` is OpenAI itself, or `OPENAI_BASE_URL`.
     :param key_variables: Environment variables of the key; none when a key is not needed.
     :param batch: How many texts one call of `/embeddings` may carry.
@@ -69,7 +70,7 @@ class OpenAIEndpoint:
         dialect: Dialect,
         form: Form,
         *key_variables: str,
-        api_key: str | None,
+        api_key: Key,
         base_url: str | None,
         batch: int,
         batch_bytes: int | None = None,
@@ -81,7 +82,9 @@ class OpenAIEndpoint:
         self._batch_bytes = batch_bytes
         self._needs_key = bool(key_variables)
         self._exchange = _OpenAIExchange(name, dialect, api_key, *key_variables)
-        self._clients: PerLoop[AsyncOpenAI] = PerLoop("openai", self._make, lambda client: client.close())
+        self._clients: PerLoop[AsyncOpenAI] = PerLoop(
+            "openai", self._make, lambda client: client.close(), self._exchange.unlock
+        )
 
     def _make(self) -> AsyncOpenAI:
         from openai import AsyncOpenAI

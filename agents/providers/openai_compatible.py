@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ...knowledge.errors import ConfigError, unknown_name
 from . import openai_chat
-from .exchange import is_local
+from .exchange import Key, is_local
 from .openai_api import COPIES, OpenAIEndpoint
 from .openai_chat import Quirks
 
@@ -60,7 +60,7 @@ class OpenAICompatibleProvider(OpenAIEndpoint):
     :raises ConfigError: a generic server without a base URL.
     """
 
-    def __init__(self, base_url: str | None = None, api_key: str | None = None, *, server: str = "generic") -> None:
+    def __init__(self, base_url: str | None = None, api_key: Key = None, *, server: str = "generic") -> None:
         if server not in SERVERS:
             raise unknown_name("server", server, SERVERS)
         kind = SERVERS[server]

@@ -5,12 +5,12 @@ Its SDK opens a connection for every call and imports an imaging library for it;
 
 from __future__ import annotations
 
-import os
 from operator import itemgetter
 from typing import Any, Literal
 
 from ...knowledge.vocabulary import EmbeddingConfig, EmbeddingResponse
 from .embeddings import Embedded, EmbedsOnly, batches, embed
+from .exchange import Key
 from .http_exchange import HTTPExchange
 from .wire import Dialect
 
@@ -43,13 +43,12 @@ class VoyageProvider(EmbedsOnly):
 
     def __init__(
         self,
-        api_key: str | None = None,
+        api_key: Key = None,
         base_url: str | None = None,
         *,
         input_type: Literal["query", "document"] | None = "document",
     ) -> None:
-        url = base_url or _home(api_key or os.environ.get("VOYAGE_API_KEY", ""))
-        self._exchange = HTTPExchange(PROVIDER, DIALECT, url, api_key, "VOYAGE_API_KEY")
+        self._exchange = _VoyageExchange(PROVIDER, DIALECT, base_url or "", api_key, "VOYAGE_API_KEY")
         self._input_type = input_type
 
     async def embed(self, config: EmbeddingConfig, model: str) -> EmbeddingResponse:
@@ -79,6 +78,16 @@ class VoyageProvider(EmbedsOnly):
     async def aclose(self) -> None:
         """Close what is open."""
         await self._exchange.aclose()
+
+
+class _VoyageExchange(HTTPExchange):
+    """Which address is called depends on the key, unless one was given."""
+
+    async def unlock(self) -> None:
+        """Find the key, and with it the address."""
+        await super().unlock()
+        if self.key:
+            self.base_url = self.base_url or _home(self.key)
 
 
 def _home(key: str) -> str:

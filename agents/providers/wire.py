@@ -1,6 +1,6 @@
-"""What adapters share between their provider's line and ours: errors, time limits, clients, server-sent events.
+"""What adapters share between their provider's line and ours: errors, time limits, clients.
 
-What they share in reading an answer is in `answers.py`.
+Server-sent events are in `sse.py`, what adapters share in reading an answer in `answers.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from importlib import import_module
-from typing import Any, Generic, NoReturn, Protocol, TypeVar, cast
+from typing import Any, Generic, NoReturn, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from ...knowledge.errors import (
@@ -209,12 +209,14 @@ def retry_after(headers: Mapping[str, str] | None) -> float | None:
 
 @contextmanager
 def guarded(
-    provider: str, model: str = "", *, dialect: Dialect | None = None, secret: str | None = None
+    provider: str, model: str = "", *, dialect: Dialect | None = None, secret: Callable[[], str] = str
 ) -> Iterator[None]:
     """Within this, whatever the SDK or the reading of an answer raises becomes one of our errors.
 
     Put the sending and reading inside it, the making of the request outside: there a mistake is ours and must be seen. May enclose the
     `yield`s of a stream.
+
+    :param secret: Says which key was sent.
     """
     try:
         yield
@@ -226,7 +228,7 @@ def guarded(
         raise
     except Exception as error:  # noqa: BLE001 - an SDK may raise anything, a caller is told one tree
         # An SDK's error may carry the request with its key, or a body that repeats it: it is not shown as the cause.
-        _raise(_translated(error, provider, model, dialect, secret), error)
+        _raise(_translated(error, provider, model, dialect, secret()), error)
 
 
 def _raise(ours: RactoGatewayError, error: Exception) -> NoReturn:
@@ -303,12 +305,20 @@ class PerLoop(Generic[T]):
     :param sdk: The module to import before the first client is made; that takes up to a second and happens in a thread.
     :param make: Makes a client.
     :param close: Closes one.
+    :param ready: What is waited for before one is made.
     """
 
-    def __init__(self, sdk: str, make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        sdk: str,
+        make: Callable[[], T],
+        close: Callable[[T], Awaitable[None]],
+        ready: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._sdk = sdk
         self._make = make
         self._close = close
+        self._ready = ready
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
 
     async def get(self) -> T:
@@ -326,6 +336,8 @@ class PerLoop(Generic[T]):
                 raise ModelNotAvailableError(
                     f"The package {package} is not installed.", f"Install it: pip install {package}"
                 ) from error
+            if self._ready is not None:
+                await self._ready()
             client = self._clients.get(loop)
             if client is None:
                 client = self._clients[loop] = self._make()
@@ -336,56 +348,6 @@ class PerLoop(Generic[T]):
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await self._close(client)
-
-
-class Body(Protocol):
-    """A response being read: what httpx and httpx2 agree on."""
-
-    def aiter_bytes(self) -> AsyncIterator[bytes]:
-        """Its bytes as they come."""
-        ...
-
-
-class SSEDecoder:
-    """Server-sent events out of bytes cut anywhere (WHATWG HTML, 9.2.6); an event that did not end is not one."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._event = ""
-        self._data: list[str] = []
-        self._begun = False
-
-    def feed(self, chunk: bytes) -> Iterator[tuple[str, str]]:
-        """Every event these bytes complete: its name, "" for none, and its data."""
-        rest = self._rest + chunk
-        # A CR at the end may be half of a CRLF: it waits for the next byte.
-        held = b"\r" if rest.endswith(b"\r") else b""
-        lines = (rest[:-1] if held else rest).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        self._rest = lines.pop() + held
-        for line in lines:
-            if not self._begun:
-                line = line.removeprefix(b"\xef\xbb\xbf")  # a byte order mark is no part of the first line
-                self._begun = True
-            if not line:
-                if self._data:
-                    yield self._event, "\n".join(self._data)
-                self._event, self._data = "", []
-                continue
-            name, _, value = line.partition(b":")
-            value = value.removeprefix(b" ")
-            if name == b"data":
-                self._data.append(value.decode("utf-8", errors="replace"))
-            elif name == b"event":
-                self._event = value.decode("utf-8", errors="replace")
-
-
-async def events(response: Body) -> AsyncIterator[tuple[str, str]]:
-    """The server-sent events of a body, as `SSEDecoder` tells them."""
-    decoder = SSEDecoder()
-    async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_bytes())) as chunks:
-        async for chunk in chunks:
-            for event in decoder.feed(chunk):
-                yield event
 
 
 async def paced(items: AsyncIterator[T], seconds: float | None) -> AsyncIterator[T]:
