@@ -1,0 +1,139 @@
+"""What an answer in words may hold: no image or HTML that would call home when it is shown, and no number that is not in the rows."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from .exports import jsonable
+from .results import QueryResult
+
+TABLE_ROWS = 20
+_CELL = 120
+_CHECKED = 200  # numbers of an answer
+
+_IMAGE = re.compile(r"!\[([^\]]*)\](?:\([^)]*\)?|\[[^\]]*\])?")
+_TAG = re.compile(r"<(?=[a-zA-Z/!?])")
+_TABLE = re.compile(r"^\s*\|.*\|\s*\n\s*\|?\s*:?-{2,}", re.MULTILINE)
+_ORDINAL = re.compile(r"^\s*\d{1,3}[.)]\s", re.MULTILINE)
+_NUMBER = re.compile(
+    r"(?<![\w.,])\d+(?:[.,'\u00a0\u202f]\d+)*(?:\s?(?:%|(?:k|K|M|B|bn|thousand|million|billion|trillion)\b))?"
+)
+_DIGITS = re.compile(r"\d+")
+_SCALES = {
+    "%": 0.01,
+    "k": 1e3,
+    "K": 1e3,
+    "thousand": 1e3,
+    "M": 1e6,
+    "million": 1e6,
+    "B": 1e9,
+    "bn": 1e9,
+    "billion": 1e9,
+    "trillion": 1e12,
+}
+
+
+def harmless(markdown: str) -> str:
+    """The text with its images as their words and its HTML as text: a viewer that shows it asks nobody for anything."""
+    return _TAG.sub("&lt;", _IMAGE.sub(r"\1", markdown))
+
+
+def has_table(markdown: str) -> bool:
+    """Whether there is a Markdown table in it."""
+    return _TABLE.search(markdown) is not None
+
+
+def table(result: QueryResult) -> str:
+    """The first rows as a Markdown table."""
+    lines = [_row(result.names), _row(["---"] * len(result.columns), plain=True)]
+    lines += [_row(["" if value is None else jsonable(value) for value in row]) for row in result.rows[:TABLE_ROWS]]
+    left = len(result.rows) - TABLE_ROWS
+    if left > 0 or result.truncated:
+        count = f"{max(left, 0)} more rows" if not result.truncated else "more rows"
+        lines += ["", f"*… {count}*"]
+    return "\n".join(lines)
+
+
+def unsupported(answer: str, question: str, results: Sequence[QueryResult], said: Iterable[str] = ()) -> list[str]:
+    """The numbers of an answer, as it writes them, that are neither in the rows, exactly or rounded, nor in the question.
+
+    Thousands may be set apart, percent may stand for a share and `1.2M` for 1,234,567. At most 200 numbers are looked at.
+
+    :param said: Other texts whose numbers count.
+    """
+    numbers = sorted(
+        {abs(one) for result in results for row in result.rows for value in row for one in _numbers(value)}
+    )
+    counts = {float(count) for result in results for count in (len(result.rows), len(result.columns))}
+    texts: set[str] | None = None
+    strange: list[str] = []
+    for found in list(_NUMBER.finditer(_ORDINAL.sub("", answer)))[:_CHECKED]:
+        token = found[0]
+        if any(_near(numbers, value, step) or value in counts for value, step in _readings(token)):
+            continue
+        if texts is None:
+            texts = _digits(question, *said, *_words(results))
+        if not texts.issuperset(part.lstrip("0") or "0" for part in _DIGITS.findall(token)):
+            strange.append(token.strip())
+    return list(dict.fromkeys(strange))
+
+
+def _readings(token: str) -> list[tuple[float, float]]:
+    """What a number may mean, each with the size of its last place: `1,234` is one thousand or one and a bit."""
+    match = re.match(r"[\d.,'\u00a0\u202f]+", token)
+    digits = (match[0] if match else "").rstrip(".,")
+    scale = _SCALES.get(token[len(digits) :].strip(), 1.0)
+    readings = []
+    for point in ".,":
+        whole, _, fraction = digits.rpartition(point) if digits.count(point) == 1 else (digits, "", "")
+        if re.fullmatch(r"\d+|\d{1,3}(?:[.,'\u00a0\u202f]\d{3})+", whole) and fraction.isdigit() | (not fraction):
+            plain = re.sub(r"\D", "", whole)
+            value, step = float(f"{plain}.{fraction or 0}"), 10.0 ** -len(fraction)
+            readings.append((value * scale, step * scale))
+            if scale == 0.01:
+                readings.append((value, step))  # the column may hold percent already
+    return readings
+
+
+def _near(numbers: Sequence[float], value: float, step: float) -> bool:
+    """Whether one of the sorted numbers rounds to the value."""
+    slack = step / 2 + abs(value) * 1e-9
+    at = bisect_left(numbers, value - slack)
+    return at < len(numbers) and numbers[at] <= value + slack
+
+
+def _numbers(value: Any) -> Iterable[float]:
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        number = float(value) if abs(value) < 1e300 else 0.0
+        if number == number:  # not NaN
+            yield number
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _numbers(one)
+    elif isinstance(value, dict):
+        yield from _numbers(list(value.values()))
+
+
+def _words(results: Sequence[QueryResult]) -> Iterable[str]:
+    for result in results:
+        yield from result.names
+        yield from (str(jsonable(value)) for row in result.rows for value in row if not isinstance(value, int | float))
+
+
+def _digits(*texts: str) -> set[str]:
+    return {each.lstrip("0") or "0" for each in _DIGITS.findall("\n".join(texts))}
+
+
+def _row(values: Sequence[Any], *, plain: bool = False) -> str:
+    cells = [str(value) if plain else _escaped(str(value)) for value in values]
+    return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    """A cell that stays a cell: on one line, and nothing in it is Markdown or HTML."""
+    text = " ".join((text if len(text) <= _CELL else f"{text[:_CELL]}…").split())
+    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", text).replace("<", "&lt;")
