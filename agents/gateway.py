@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .caches import ExactMatchCache
     from .models import ModelRegistry
     from .nlp import LocalNLI, NLIResult, StanceResult
+    from .running_model import RunningModel
     from .semantic_cache import SemanticCache
     from .telemetry import Telemetry
     from .truncation import TokenTruncator
@@ -75,6 +76,7 @@ class ModelGateway:
     :param discovery: How much of refused parameters is remembered; `None` remembers nothing.
     :param stream_buffer: Chunks read ahead of a slow reader.
     :param nli: Infers and takes sides in this process; where it is not there, a chat model does.
+    :param running: Finds who answers when there is no chain and a call names no model.
     :raises ConfigError: a model is `auto` and there is no router.
     """
 
@@ -99,9 +101,11 @@ class ModelGateway:
         discovery: DiscoveryConfig | None = DISCOVERY,
         stream_buffer: int = STREAM_BUFFER,
         nli: LocalNLI | None = None,
+        running: RunningModel | None = None,
     ) -> None:
         self.prompt = prompt
         self._nli = nli
+        self._running = running
         self._retrier = retry if isinstance(retry, Retrier) else Retrier(retry)
         self._truncator = truncator
         cached = exact_cache is not None or semantic_cache is not None
@@ -133,7 +137,7 @@ class ModelGateway:
         :param model: Instead of the chain's: a name, `provider/name`, or `auto`.
         :raises RactoGatewayError: nobody answered; the hint names who was tried.
         """
-        question = self._question("chat", config, user, component, task, model)
+        question = await self._question("chat", config, user, component, task, model)
         if self._recall is None:
             return await self._answer(question)
         asked = self._asked(self._recall, question)
@@ -165,7 +169,7 @@ class ModelGateway:
 
         :raises StreamInterruptedError: it broke after its first words; has the `partial` text.
         """
-        question = self._question("stream", config, user, component, task, model)
+        question = await self._question("stream", config, user, component, task, model)
         asked = self._asked(self._recall, question) if self._recall else None
         if self._recall and asked and (kept := await self._recall.find(asked)) is not None:
             await self._accounts.recalled(question, kept)
@@ -264,7 +268,14 @@ class ModelGateway:
                     raise _interrupted(error, text) from error
                 question.warnings.append(f"The stream of {opened.endpoint} broke ({error.code}) and began anew.")
 
-    def _question(
+    async def default(self) -> Endpoint | None:
+        """Who answers a call that names neither model nor task, if anybody does: first of the chain, or what runs on this machine."""
+        if self.routes.chain:
+            return self.routes.chain[0]
+        found = await self._running.find() if self._running else None
+        return found.endpoint if found else None
+
+    async def _question(
         self, operation: str, config: ChatConfig, user: str, component: str, task: str, model: str | None
     ) -> Question:
         wish = Wish(operation, config.user_message, model, task, component)
@@ -274,8 +285,11 @@ class ModelGateway:
                 key: value for key, value in options.items() if value is not None and key not in config.model_fields_set
             }
             config = config.model_copy(update=unset) if unset else config
+        why, warnings = [], []
+        if self._running is not None and self.routes.open(wish) and (found := await self._running.find()):
+            wish = replace(wish, model=str(found.endpoint))
+            why, warnings = [found.why], [found.why]
         models = self.routes.models(wish)
-        warnings = []
         if self._truncator is not None:
             turns = len(config.history)
             config = self._fitted(self._truncator, config, models)
@@ -288,6 +302,7 @@ class ModelGateway:
             user,
             component,
             task,
+            why=why,
             warnings=warnings,
             config=config,
             request=request,

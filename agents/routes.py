@@ -99,6 +99,10 @@ class Routes:
         found = self._tasks.find(wish.task, wish.component)
         return found[1] if found else None
 
+    def open(self, wish: Wish) -> bool:
+        """Whether neither the call nor what is set up says who answers it."""
+        return not self.chain and wish.model is None and self.route(wish) is None
+
     def models(self, wish: Wish) -> list[str]:
         """The models a call may come to before any fallback, without choosing one: what it must fit into."""
         if (route := self.route(wish)) is not None and route.provider in self.providers:

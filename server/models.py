@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..agents.budget import Budget
 from ..agents.gateway import ModelGateway
@@ -22,6 +22,8 @@ from .settings import BUILT_IN, masked
 
 if TYPE_CHECKING:
     from ..agents.caches import ExactMatchCache
+    from ..agents.providers.ollama import OllamaProvider
+    from ..agents.running_model import RunningModel
     from ..agents.semantic_cache import EmbedFn, SemanticCache
     from ..agents.telemetry import Recorder, Telemetry
     from ..knowledge.database import Database
@@ -65,6 +67,7 @@ def connect(settings: Settings, database: Database, *recorders: Recorder) -> Mod
         router=CostAwareRouter(tiers) if tiers else None,
         tasks=TaskRouter.from_file(settings.task_config) if settings.task_config else None,
         routing=_routing(settings),
+        running=None if chain else _running(providers["ollama"]),
     )
     return Models(gateway, budget, registry)
 
@@ -110,6 +113,12 @@ def _key(name: str, url: str | None) -> str | None:
         if not is_hugging_face(url):
             return None
     return next(filter(None, (secret(each) for each, whose in KNOWN.items() if whose == name)), None)
+
+
+def _running(ollama: Provider) -> RunningModel:
+    from ..agents.running_model import RunningModel
+
+    return RunningModel(cast("OllamaProvider", ollama))
 
 
 def _budget(settings: Settings, database: Database) -> Budget:

@@ -162,7 +162,8 @@ class Settings(BaseModel):
     read_only: bool = Field(default=False, description="Offer only tools that change nothing.")
     models: Names = Field(
         default=(),
-        description="Models that answer, as provider/model, the later ones when the earlier fail: ollama/llama3.2, openai/gpt-4o.",
+        description="Models that answer, as provider/model, the later ones when the earlier fail: ollama/llama3.2, openai/gpt-4o. "
+        "Without any, a model of an Ollama that runs on this machine.",
     )
     embedding_models: Names = Field(
         default=(),

@@ -94,7 +94,7 @@ def kept_bytes(folder: Path) -> bytes:
 
 
 async def test_without_a_model_chat_says_what_to_do_and_simulates_nothing(tmp_path: Path) -> None:
-    async with house(tmp_path, models=(), embedding_models=()) as here:
+    async with house(tmp_path, models=(), embedding_models=(), base_urls={}) as here:
         for tool, arguments in (("chat", {"message": "Hello"}), ("embed", {"texts": ["a"]})):
             output = await here.call(tool, **arguments)
             assert output.is_error

@@ -136,7 +136,7 @@ async def test_when_nothing_is_found_no_model_is_asked(tmp_path: Path) -> None:
 
 
 async def test_without_a_model_rag_ask_says_what_to_do_instead(tmp_path: Path) -> None:
-    async with house(tmp_path, models=(), embedding_models=()) as here:
+    async with house(tmp_path, models=(), embedding_models=(), base_urls={}) as here:
         await filled(here)
         output = await here.call("rag_ask", question="How long does a refund take?")
         again = await here.call("rag_embed")

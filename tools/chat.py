@@ -165,7 +165,7 @@ class ChatTools:
         models = await self._services.models()
         from ..knowledge.vocabulary import ChatConfig  # by now it is there
 
-        name = named(models, model, task, component)
+        name = await named(models, model, task, component)
         fields = {"role": role, "aim": aim, "constraints": constraints, "tone": tone, "context": context}
         config = ChatConfig(
             user_message=_some(message),
@@ -206,7 +206,8 @@ class ChatTools:
         async def one(model: str) -> Answer | RactoError:
             nonlocal done
             try:
-                answer, _ = await ask(known, config, ToolContext(call.caller), named(known, model), component=component)
+                name = await named(known, model)
+                answer, _ = await ask(known, config, ToolContext(call.caller), name, component=component)
             except RactoError as error:
                 return error
             finally:
@@ -310,15 +311,15 @@ async def ask(
     return _answer(response, time.perf_counter() - begun), response
 
 
-def named(models: Models, model: str, task: str = "", component: str = "") -> str | None:
-    """The model a call names, with its provider in front; `None` when it names none and one is set up.
+async def named(models: Models, model: str, task: str = "", component: str = "") -> str | None:
+    """The model a call names, with its provider in front; `None` when it names none, and one is set up or runs here.
 
-    :raises ModelNotAvailableError: it names none, and none is set up.
+    :raises ModelNotAvailableError: it names none, none is set up, and none was found on this machine.
     :raises InputError: nobody is known to have it.
     """
     routes = models.gateway.routes
     if not model:
-        if routes.chain or _has_route(models, task, component):
+        if _has_route(models, task, component) or await models.gateway.default() is not None:
             return None
         raise nothing_set_up("RACTO_MODELS=ollama/llama3.2")
     if model == "simulated":
@@ -346,8 +347,8 @@ def nothing_set_up(example: str) -> ModelNotAvailableError:
     """The error of a call that names no model where none is set up."""
     return ModelNotAvailableError(
         "No model is set up in racto, and this call names none.",
-        "If you are a model, answer it yourself: prompts and pages need no other. To set one up, the person sets "
-        f"{example} (or `{example.partition('=')[0].removeprefix('RACTO_').lower()}` in the config file), and for a hosted one "
+        "If you are a model, answer it yourself: prompts and pages need no other. To set one up, the person "
+        f"{'starts Ollama, whose models are found by themselves, or ' if 'RACTO_MODELS' in example else ''}sets {example} (or `{example.partition('=')[0].removeprefix('RACTO_').lower()}` in the config file), and for a hosted one "
         "its key: `racto keys set OPENAI_API_KEY`. models_list shows what there is; model=simulated answers without any model.",
     )
 

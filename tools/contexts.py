@@ -176,7 +176,7 @@ class ContextTools(_Conversations):
         from ..knowledge.turns import transcript  # by now they are there
         from ..knowledge.vocabulary import ChatConfig
 
-        wanted = named(models, model)
+        wanted = await named(models, model)
 
         async def summarise(before: str, messages: Sequence[Message]) -> str:
             said = f"{before}\n\n{transcript(messages)}".strip()

@@ -16,6 +16,7 @@ from ..knowledge.errors import RactoGatewayError, unknown_name
 
 if TYPE_CHECKING:
     from ..agents.model_metadata import ModelMetadata
+    from ..agents.routing import Endpoint
     from .services import Models, Services
 
 
@@ -95,7 +96,8 @@ class ModelTools:
         """List models with context window, price per million tokens and abilities; local ones are always looked up."""
         models = await self._services.models()
         unreachable = await refreshed(models, provider, live)
-        lines = await asyncio.to_thread(listed, models, provider, name, capability)
+        default = await models.gateway.default()
+        lines = await asyncio.to_thread(listed, models, provider, name, capability, default)
         return ModelList(lines[:limit], len(lines), unreachable)
 
 
@@ -122,9 +124,15 @@ async def refreshed(models: Models, provider: str = "", live: bool = False) -> d
     return {name: why for name, why in outcomes if why and (live or name in chosen)}
 
 
-def listed(models: Models, provider: str = "", name: str = "", capability: str = "") -> list[ModelLine]:
-    """The models known, those of the chain first; looking up prices for the first time blocks for 300 ms."""
-    chain = [(each.provider.name, each.model) for each in models.gateway.routes.chain]
+def listed(
+    models: Models, provider: str = "", name: str = "", capability: str = "", default: Endpoint | None = None
+) -> list[ModelLine]:
+    """The models known, those of the chain first; looking up prices for the first time blocks for 300 ms.
+
+    :param default: Who answers when there is no chain.
+    """
+    first = models.gateway.routes.chain or ([default] if default else [])
+    chain = [(each.provider.name, each.model) for each in first]
     known = {(each.provider, each.id): each for each in models.registry.models(provider or None)}
     for owner, model in chain:
         if provider in ("", owner) and (owner, model) not in known:

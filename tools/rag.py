@@ -94,7 +94,7 @@ class RagTools:
 
         library = await self._known(collection)
         models = await self._services.models()
-        name = named(models, model)
+        name = await named(models, model)
         from ..knowledge.answering import ask as answer_from
         from ..knowledge.filters import Filters
         from ..knowledge.rag import checked, passage_of  # by now most of it is there

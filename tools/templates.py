@@ -174,7 +174,7 @@ class TemplateTools:
         models = await self._services.models()
         from ..knowledge.vocabulary import ChatConfig  # by now it is there
 
-        wanted = named(models, model)
+        wanted = await named(models, model)
         done = 0
 
         async def run(filled: str | RactoPrompt) -> Answer:

@@ -48,6 +48,10 @@ class HTTPExchange(Exchange):
 
         return AsyncClient(trust_env=not self._direct)
 
+    async def open(self) -> None:
+        """Be ready to call: until the first client is made, that takes as long as an import."""
+        await self._clients.get()
+
     async def post(self, path: str, body: dict[str, Any], model: str = "", seconds: float | None = None) -> Response:
         """The answer to a JSON body, its own body not yet read; within `guarded`.
 

@@ -7,6 +7,7 @@ schema and the id of the call that a result belongs to, it cuts answers at U+202
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import os
@@ -26,6 +27,7 @@ from ...knowledge.errors import (
     RactoGatewayError,
 )
 from ...knowledge.vocabulary import ChatRequest, EmbeddingConfig, EmbeddingResponse, LLMResponse, StreamChunk
+from . import in_cloud
 from .embeddings import Embedded, batches, embed
 from .exchange import Key, Response, is_local
 from .http_exchange import CONNECT_SECONDS, LONGEST_SECONDS, HTTPExchange, lines_of
@@ -290,6 +292,27 @@ class OllamaProvider:
                 return str(data["version"])
         except RactoGatewayError:
             return None
+
+    async def usual(self, seconds: float) -> tuple[str, bool] | None:
+        """The model to ask when none was named, and whether it is in memory: the newest that chats of those in memory, or else of all here.
+        Never one that passes questions on to a cloud.
+
+        :param seconds: The longest that looking may take; without a server that answers within it there is none.
+        """
+        with suppress(RactoGatewayError), self._exchange.guarded():
+            await self._exchange.open()  # importing what carries the bytes is no part of that time
+            async with asyncio.timeout(seconds):
+                listed, running = [
+                    (await self._exchange.fetch(self._exchange.get(path)))[0].get("models") or ()
+                    for path in ("/api/tags", "/api/ps")
+                ]
+                loaded = {each["model"] for each in running}
+                here = [each for each in listed if not (in_cloud(each["model"]) or each.get("remote_host"))]
+                here.sort(key=lambda each: (each["model"] in loaded, str(each.get("modified_at"))), reverse=True)
+                for each in here:
+                    if (await self.facts(each["model"])).chats:
+                        return each["model"], each["model"] in loaded
+        return None
 
     async def facts(self, model: str, seconds: float | None = None) -> ModelFacts:
         """What a model can do and how much it can read, asked once.

@@ -38,6 +38,11 @@ class ModelFacts:
     capabilities: frozenset[str] = frozenset()
     levels: bool = False
 
+    @property
+    def chats(self) -> bool:
+        """Whether it answers questions: of a server that does not say what its models can, any may."""
+        return not self.capabilities or "completion" in self.capabilities
+
     @classmethod
     def read(cls, shown: Mapping[str, Any]) -> ModelFacts:
         """The facts in an answer of `/api/show`."""

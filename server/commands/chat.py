@@ -133,8 +133,7 @@ class Session:
     def converse(self) -> None:
         """Answer line by line until the input ends or `/quit`."""
         self._context = self._context or f"chat-{datetime.now():%Y%m%d-%H%M%S}"
-        models = self._kept.connected()
-        if not self._model and not models.gateway.routes.chain:
+        if not self._model and not self._default():
             problem = nothing_set_up("RACTO_MODELS=ollama/llama3.2")
             raise InputError(problem.message, problem.hint)
         err(f"Conversation {self._context} with {self._who()}. /help says what else there is.")
@@ -171,7 +170,12 @@ class Session:
             raise unknown_name("command", word, ("/model", "/new", "/cost", "/help", "/quit"))
 
     def _who(self) -> str:
-        return self._model or ", then ".join(map(str, self._kept.connected().gateway.routes.chain))
+        return self._model or self._default()
+
+    def _default(self) -> str:
+        """Who answers when nobody is named: the chain, or what runs on this machine; "" for nobody."""
+        gateway = self._kept.connected().gateway
+        return ", then ".join(map(str, gateway.routes.chain)) or str(self._runner.run(gateway.default()) or "")
 
     def _count(self, answer: Answer) -> None:
         self._calls += 1
