@@ -25,13 +25,18 @@ LENGTH = struct.Struct(">I")
 Frame = dict[str, Any]
 
 
-def send(fd: int, frame: Frame) -> None:
+def encode(frame: Frame) -> bytes:
+    """A frame as `write` takes it."""
+    # A lone surrogate has no UTF-8; whoever stores the text could not keep it either.
+    return json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode("utf-8", errors="replace")
+
+
+def write(fd: int, data: bytes) -> None:
     """Write one frame to a pipe.
 
+    :param data: As `encode` made it.
     :raises OSError: the other side is gone.
     """
-    # A lone surrogate has no UTF-8; whoever stores the text could not keep it either.
-    data = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode("utf-8", errors="replace")
     for view in (memoryview(LENGTH.pack(len(data))), memoryview(data)):
         while view:
             view = view[os.write(fd, view) :]
@@ -87,7 +92,11 @@ class Parent:
 
     def send(self, frame: Frame) -> None:
         """Answer."""
-        send(self._out, frame)
+        self.write(encode(frame))
+
+    def write(self, data: bytes) -> None:
+        """Answer with a frame that is encoded already."""
+        write(self._out, data)
 
     def _listen(self) -> None:
         while received := receive(0):

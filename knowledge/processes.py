@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterable
 from typing import IO
 
-from .child_process import Frame, receive, send
+from .child_process import Frame, encode, receive, write
 
 START_SECONDS = 30.0
 """The longest wait for a process to come up; a tenth of a second is usual."""
@@ -74,7 +74,7 @@ class Process:
         """
         self._most = most
         with contextlib.suppress(OSError):  # it is gone; the collector tells so
-            send(_pipe(self._popen.stdin).fileno(), frame)
+            write(_pipe(self._popen.stdin).fileno(), encode(frame))
 
     def next(self, timeout: float) -> Frame | None:
         """Its next frame; `None` when it has ended.
