@@ -353,6 +353,22 @@ def corpus_models(db: sqlite_utils.Database) -> None:
     )
 
 
+def verified_queries(db: sqlite_utils.Database) -> None:
+    """Questions to other databases, with the queries a person approved as their answers."""
+    db.execute(
+        """CREATE TABLE verified_queries (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            source TEXT NOT NULL, -- the name the database has in the settings
+            question TEXT NOT NULL,
+            sql TEXT NOT NULL,
+            note TEXT NOT NULL,
+            approved_by TEXT NOT NULL,
+            approved_at TEXT NOT NULL,
+            UNIQUE (source, question)
+        )"""
+    )
+
+
 MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (
     documents_and_pages,
     prompts,
@@ -363,6 +379,7 @@ MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (
     watched_folders,
     former_documents,
     corpus_models,
+    verified_queries,
 )
 
 

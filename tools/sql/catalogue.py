@@ -96,6 +96,11 @@ class Catalogue:
         schema = schema or self.default_schema
         return self._by_name.get((f"{schema}.{name}" if schema else name).lower())
 
+    def referred(self, table: Table, key: ForeignKey) -> Table | None:
+        """The table a foreign key of `table` names."""
+        schema, _, name = key.table.rpartition(".")
+        return self.find(key.table, table.schema) or self.find(name, schema)
+
     def visible(self, policy: Policy) -> Catalogue:
         """What a policy shows: tables that are allowed, columns that are not blocked, masked ones without samples.
 

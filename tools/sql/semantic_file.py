@@ -1,0 +1,201 @@
+"""The semantic layer of a database as a YAML file.
+
+    description: Orders of the web shop.
+    tables:
+      orders:
+        description: One row for each order.
+        synonyms: [purchases]
+        columns:
+          status: {description: Where it is, values: {new: just placed, paid: money has come}}
+    metrics:
+      - {name: revenue, sql: "SELECT sum(total) FROM orders WHERE status <> 'cancelled'", synonyms: [turnover]}
+    joins:
+      - {left: orders, right: customers, on: orders.customer_id = customers.id}
+    questions:
+      - {question: How many orders are there?, sql: SELECT count(*) FROM orders}
+
+Every value is text: `no`, `on` and `2024` mean what they say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...knowledge.errors import ConfigError
+from .semantics import ColumnMeaning, Join, Metric, Question, Semantics, TableMeaning, nearest
+
+LARGEST = 1 << 20
+"""Bytes of a file; 1,000 tables with ten described columns each are half of it."""
+
+_DEEPEST = 8  # levels; five are used
+
+
+def read(path: Path | str) -> Semantics:
+    """The semantic layer in a file.
+
+    :raises ConfigError: there is no such file, it is too large, or something in it is wrong.
+    """
+    file = Path(path).expanduser()
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(LARGEST + 1)
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}.", "Name a YAML file.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file} is not UTF-8.", "Save it as UTF-8.") from None
+    return parse(text, str(file))
+
+
+def parse(text: str, where: str = "The semantic layer") -> Semantics:
+    """The semantic layer in a text.
+
+    :param where: What it is called in messages.
+    :raises ConfigError: it is too large, or something in it is wrong; the message says what and where.
+    """
+    if len(text.encode()) > LARGEST:
+        raise ConfigError(f"{where} is larger than {LARGEST >> 20} MiB.", "Describe less.")
+    whole = _Part(_loaded(text, where), where)
+    top = whole.fields("description", "tables", "metrics", "joins", "questions")
+    return Semantics(
+        description=top["description"].text(),
+        tables={name.lower(): _table(part) for name, part in top["tables"].named().items()},
+        metrics=tuple(
+            Metric(
+                fields["name"].text(needed=True),
+                fields["sql"].text(needed=True),
+                fields["description"].text(),
+                fields["synonyms"].texts(),
+            )
+            for part in top["metrics"].items()
+            for fields in [part.fields("name", "sql", "description", "synonyms")]
+        ),
+        joins=tuple(
+            Join(*(fields[name].text(needed=name != "description") for name in ("left", "right", "on", "description")))
+            for part in top["joins"].items()
+            for fields in [part.fields("left", "right", "on", "description")]
+        ),
+        questions=tuple(
+            Question(*(fields[name].text(needed=name != "note") for name in ("question", "sql", "note")))
+            for part in top["questions"].items()
+            for fields in [part.fields("question", "sql", "note")]
+        ),
+    )
+
+
+def _table(part: _Part) -> TableMeaning:
+    fields = part.fields("description", "synonyms", "columns")
+    columns = {}
+    for name, column in fields["columns"].named().items():
+        said = column.fields("description", "synonyms", "values")
+        columns[name.lower()] = ColumnMeaning(
+            said["description"].text(), said["synonyms"].texts(), said["values"].meanings()
+        )
+    return TableMeaning(fields["description"].text(), fields["synonyms"].texts(), columns)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a file.
+
+    :param path: Where it stands there: `tables.orders`, `metrics[0]`; empty for the whole.
+    """
+
+    value: Any
+    file: str
+    path: str = ""
+
+    def fields(self, *known: str) -> dict[str, _Part]:
+        held = self.named()
+        for name in held:
+            if name not in known:
+                raise ConfigError(
+                    f"{self._place()} has no {name!r}.", nearest(name, known) or f"Known: {', '.join(known)}."
+                )
+        return {name: held.get(name, _Part("", self.file, self._inside(name))) for name in known}
+
+    def named(self) -> dict[str, _Part]:
+        if self.value == "":
+            return {}
+        if not isinstance(self.value, dict):
+            raise self._wrong("names with what belongs to them (`name: …`)")
+        return {name: _Part(value, self.file, self._inside(name)) for name, value in self.value.items()}
+
+    def items(self) -> list[_Part]:
+        if self.value == "":
+            return []
+        if not isinstance(self.value, list):
+            raise self._wrong("a list (`- …`)")
+        return [_Part(value, self.file, f"{self.path}[{place}]") for place, value in enumerate(self.value)]
+
+    def text(self, *, needed: bool = False) -> str:
+        if not isinstance(self.value, str):
+            raise self._wrong("text")
+        if needed and not self.value.strip():
+            raise ConfigError(f"{self._place()} is missing.", "Add it, or take out what it belongs to.")
+        return self.value.strip()
+
+    def texts(self) -> tuple[str, ...]:
+        return tuple(part.text(needed=True) for part in self.items())
+
+    def meanings(self) -> dict[str, str]:
+        """A list of values, or values with what they stand for."""
+        if isinstance(self.value, list):
+            return dict.fromkeys(self.texts(), "")
+        return {name: part.text() for name, part in self.named().items()}
+
+    def _inside(self, name: str) -> str:
+        return f"{self.path}.{name}".removeprefix(".")
+
+    def _place(self) -> str:
+        return f"{self.file}: {self.path}" if self.path else self.file
+
+    def _wrong(self, wanted: str) -> ConfigError:
+        kinds = {dict: "names", list: "a list", str: "text"}
+        return ConfigError(
+            f"{self._place()} should be {wanted}, not {kinds[type(self.value)]}.", "docs/sql.md shows a file."
+        )
+
+
+def _loaded(text: str, where: str) -> Any:
+    """The text as mappings, lists and strings; what YAML can do besides is refused."""
+    import yaml  # 15 ms, and most databases have no such file
+
+    base = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+    class Loader(base):
+        """Nothing but text, lists and mappings, none of whose names comes twice."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
+            names: set[str] = set()
+            for key, _ in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    raise yaml.YAMLError(f"a name that is none, on line {key.start_mark.line + 1}")
+                if key.value.lower() in names:
+                    raise yaml.YAMLError(f"{key.value!r} comes twice, on line {key.start_mark.line + 1}")
+                names.add(key.value.lower())
+            made: dict[str, Any] = super().construct_mapping(node, deep)
+            return made
+
+    try:
+        _check_events(yaml.parse(text, Loader=base))
+        loaded = yaml.load(text, Loader=Loader)  # noqa: S506 - a BaseLoader makes nothing but text, lists and mappings
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where} is not YAML: {' '.join(str(error).split())}.", "Correct it.") from None
+    return "" if loaded is None else loaded
+
+
+def _check_events(events: Iterable[Any]) -> None:
+    """Refuse what could make a small file a large one or a deep one, before anything is made of it."""
+    import yaml
+
+    depth = 0
+    for event in events:
+        if getattr(event, "anchor", None) is not None:
+            raise yaml.YAMLError(f"an anchor or alias, on line {event.start_mark.line + 1}")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise yaml.YAMLError(f"too many levels, on line {event.start_mark.line + 1}")
