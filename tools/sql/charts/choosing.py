@@ -1,0 +1,239 @@
+"""Which chart a result asks for, from the types and values of its columns alone: the same result always gets the same chart.
+
+In this order, the first that fits (`columns.py` says what a time, measure, category, ordinal and id are):
+
+1. nothing, or a single row: no chart; one value is read faster than looked at;
+2. a time and a measure: a line, a series each for a category of at most 8 values or for up to 4 measures of like size;
+   a scatter when the times repeat, as raw rows do;
+3. two measures or more and no category that names the rows: a scatter (longitude along x), coloured by a category of at most 8 values;
+4. one measure and no category: a histogram, from 5 different values on;
+5. two categories that together name the rows, and a measure: grouped bars up to 24 of them, lines along an ordinal, a heatmap up to 40 by 40;
+6. one category that names the rows, and a measure:
+   a funnel when it is called a stage, step or funnel, and the numbers only fall;
+   a pie when the measure is called a share or percentage, and 2 to 6 positive values add up to 1 or 100;
+   else bars, for each of up to 4 measures of like size, or of the one the rows are sorted by, or the first;
+7. a category that repeats, as raw rows do, and a measure: boxes for up to 20 values, else a histogram of the measure;
+8. an id that names the rows, and a measure: bars up to 40 rows, else a histogram.
+
+Ids are never measures, and a category with one value says nothing. Anything else: no chart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from ....knowledge.errors import InputError, unknown_name
+from .columns import Field, fields
+from .spec import ChartSpec
+
+if TYPE_CHECKING:
+    from ..results import QueryResult
+
+SERIES = 8
+"""Colours that are told apart."""
+
+_STAGE = re.compile(r"stage|step|funnel|phase", re.IGNORECASE)
+_SHARE = re.compile(r"share|percent|pct|proportion|%", re.IGNORECASE)
+_EAST = re.compile(r"^(long|lon|lng|longitude)$", re.IGNORECASE)
+_NORTH = re.compile(r"^(lat|latitude)$", re.IGNORECASE)
+
+
+def choose(result: QueryResult) -> ChartSpec | None:
+    """The chart for a result, or `None` when none would say more than the rows do. The rules are those of this module."""
+    rows = len(result.rows)
+    if rows < 2:
+        return None
+    found = fields(result)
+    times = [field for field in found if field.role == "time" and field.distinct > 1]
+    measures = [field for field in found if field.role == "measure"]
+    categories = [field for field in found if field.role in ("category", "ordinal") and field.distinct > 1]
+    ids = [field for field in found if field.role == "id"]
+    if not measures:
+        return None
+    if times:
+        return _over_time(times[0], measures, categories, rows)
+    names = [field for field in categories if field.distinct == rows]
+    if names:
+        return _by_name(names[0], measures)
+    if len(categories) > 1 and (chart := _by_two(categories, measures, rows)):
+        return chart
+    if len(measures) > 1 and rows > 2:
+        return _against_each_other(measures, categories)
+    if len(categories) == 1 and categories[0].distinct <= 20:
+        return ChartSpec(chart_type="box", x=categories[0].name, y=measures[0].name)
+    if not categories and ids and ids[0].distinct == rows and rows <= 40:
+        return _by_name(ids[0], measures)
+    return ChartSpec(chart_type="histogram", x=measures[0].name) if measures[0].distinct >= 5 else None
+
+
+def _over_time(time: Field, measures: Sequence[Field], categories: Sequence[Field], rows: int) -> ChartSpec:
+    color = _color(categories)
+    if time.distinct < rows and color:
+        pairs = {(str(when), str(name)) for when, name in zip(time.raw, color.raw, strict=True)}
+        if len(pairs) == rows:
+            return ChartSpec(chart_type="line", x=time.name, y=main_measure(measures).name, color=color.name)
+    if rows > 1.2 * time.distinct:
+        return ChartSpec(
+            chart_type="scatter", x=time.name, y=main_measure(measures).name, color=color.name if color else None
+        )
+    return ChartSpec(chart_type="line", x=time.name, y=_names(_alike(measures) or [measures[0]]))
+
+
+def _by_name(name: Field, measures: Sequence[Field]) -> ChartSpec:
+    values = [value for value in measures[0].numbers if value is not None]
+    falling = all(value >= after for value, after in pairwise(values))
+    if _STAGE.search(name.name) and falling and 2 <= len(values) <= 12 and min(values) >= 0:
+        return ChartSpec(chart_type="funnel", x=name.name, y=measures[0].name)
+    whole = sum(values)
+    if (
+        len(measures) == 1
+        and _SHARE.search(measures[0].name)
+        and 2 <= len(values) <= 6
+        and min(values) > 0
+        and (abs(whole - 1) < 0.01 or abs(whole - 100) < 1)
+    ):
+        return ChartSpec(chart_type="pie", x=name.name, y=measures[0].name)
+    alike = _alike(measures) if name.distinct <= 12 else []
+    return ChartSpec(chart_type="bar", x=name.name, y=_names(alike or [main_measure(measures)]))
+
+
+def _by_two(categories: Sequence[Field], measures: Sequence[Field], rows: int) -> ChartSpec | None:
+    more, fewer = sorted(categories[:2], key=lambda field: field.distinct, reverse=True)
+    pairs = {(str(one), str(other)) for one, other in zip(more.raw, fewer.raw, strict=True)}
+    if len(pairs) < rows:
+        return None
+    measure = main_measure(measures).name
+    if more.role == "ordinal" and more.distinct >= 6 and fewer.distinct <= SERIES:
+        return ChartSpec(chart_type="line", x=more.name, y=measure, color=fewer.name)
+    if more.distinct * fewer.distinct <= 24:
+        return ChartSpec(chart_type="bar", x=more.name, y=measure, color=fewer.name)
+    if more.distinct <= 40:
+        return ChartSpec(chart_type="heatmap", x=fewer.name, y=more.name, color=measure)
+    return None
+
+
+def _against_each_other(measures: Sequence[Field], categories: Sequence[Field]) -> ChartSpec:
+    east = next((field for field in measures if _EAST.search(field.name)), None)
+    north = next((field for field in measures if _NORTH.search(field.name)), None)
+    x, y = (east, north) if east and north else (measures[0], measures[1])
+    color = _color(categories)
+    return ChartSpec(chart_type="scatter", x=x.name, y=y.name, color=color.name if color else None)
+
+
+def _color(categories: Sequence[Field]) -> Field | None:
+    return next((field for field in categories if field.distinct <= SERIES), None)
+
+
+def main_measure(measures: Sequence[Field]) -> Field:
+    """The measure the rows are sorted by, or the first."""
+    for field in measures:
+        values = [value for value in field.numbers if value is not None]
+        if field.distinct > 1 and all(one >= other for one, other in pairwise(values)):
+            return field
+    return measures[0]
+
+
+def _alike(measures: Sequence[Field]) -> list[Field]:
+    """All the measures, when there are 2 to 4 and one axis can show them; else none."""
+    if not 2 <= len(measures) <= 4:
+        return []
+    tops = [max((abs(value) for value in field.numbers if value is not None), default=0.0) for field in measures]
+    return list(measures) if min(tops) > 0 and max(tops) / min(tops) <= 20 else []
+
+
+def _names(measures: Sequence[Field]) -> str | list[str]:
+    return measures[0].name if len(measures) == 1 else [field.name for field in measures]
+
+
+def completed(result: QueryResult, spec: ChartSpec) -> tuple[ChartSpec, dict[str, Field]]:
+    """A spec with its columns named as the result names them, and those it left out filled in.
+
+    :returns: The spec, and the fields it draws, by name.
+    :raises UnknownNameError: the result has no such column; the nearest one is in the hint.
+    :raises InputError: a column cannot be drawn that way, or there is none that can.
+    """
+    found = {field.name: field for field in fields(result)}
+    kind = spec.chart_type
+    x = _named(spec.x, found)
+    ys = [_named(name, found) for name in ([spec.y] if isinstance(spec.y, str) else spec.y or [])]
+    color = _named(spec.color, found)
+    if kind == "histogram" and x is None and ys:
+        x, ys = ys[0], []
+    if kind == "heatmap" and ys and ys[0].numeric and color and not color.numeric:
+        ys, color = [color], ys[0]
+    horizontal = False
+    if len(ys) == 1 and x and x.numeric and not ys[0].numeric and kind not in ("heatmap", "histogram"):
+        x, ys, horizontal = ys[0], [x], kind != "line"
+    taken = {field.name for field in (x, color, *ys) if field}
+    free = [field for field in found.values() if field.name not in taken and field.role != "nothing"]
+    x = x or _missing_x(kind, free)
+    if x is None and kind not in ("box", "violin"):
+        raise InputError(
+            f"There is no column a {kind} can be drawn of.", f"The result has {', '.join(found) or 'no columns'}."
+        )
+    free = [field for field in free if field is not x]
+    ys = ys or _missing_y(kind, free)
+    _check(kind, x, ys, color, found)
+    made = {
+        "x": x.name if x else None,
+        "y": _names(ys) if ys else None,
+        "color": color.name if color else None,
+        "orientation": spec.orientation or ("h" if horizontal else None),
+    }
+    return spec.model_copy(update=made), {field.name: field for field in (x, color, *ys) if field}
+
+
+def _named(name: str | None, found: dict[str, Field]) -> Field | None:
+    if name is None:
+        return None
+    if name in found:
+        return found[name]
+    same = [field for known, field in found.items() if known.lower() == name.lower()]
+    if len(same) == 1:
+        return same[0]
+    raise unknown_name("column", name, found)
+
+
+def _missing_x(kind: str, free: Sequence[Field]) -> Field | None:
+    wanted = ("measure", "time", "id") if kind in ("scatter", "histogram") else ("time", "category", "ordinal", "id")
+    if kind in ("bar", "pie", "funnel", "heatmap", "box", "violin"):
+        wanted = ("category", "ordinal", "time") if kind in ("box", "violin") else ("category", "ordinal", "time", "id")
+    return next((field for role in wanted for field in free if field.role == role), None)
+
+
+def _missing_y(kind: str, free: Sequence[Field]) -> list[Field]:
+    if kind == "histogram":
+        return []
+    if kind == "heatmap":
+        return [field for field in free if field.role in ("category", "ordinal", "time")][:1]
+    measures = [field for field in free if field.role == "measure"]
+    return [main_measure(measures)] if measures else []
+
+
+def _check(kind: str, x: Field | None, ys: Sequence[Field], color: Field | None, found: dict[str, Field]) -> None:
+    numeric = ", ".join(name for name, field in found.items() if field.numeric) or "none"
+    for field in (x, color, *ys):
+        if field and field.role == "nothing":
+            raise InputError(
+                f"{field.name!r} cannot be drawn: its values are missing, masked, binary or nested.",
+                f"Columns of numbers: {numeric}.",
+            )
+    if kind == "heatmap":
+        if not ys:
+            raise InputError("A heatmap needs a second column for y.", "Name two columns of categories.")
+        return
+    for field in ys:
+        if not field.numeric:
+            raise InputError(
+                f"y of a {kind} is a number, and {field.name!r} holds none.", f"Columns of numbers: {numeric}."
+            )
+    if not ys and kind in ("scatter", "box", "violin"):
+        raise InputError(f"A {kind} needs a column of numbers for y.", f"Columns of numbers: {numeric}.")
+    if kind == "histogram" and x and not (x.numeric or x.times):
+        raise InputError(
+            f"A histogram is of numbers or times, and {x.name!r} holds neither.",
+            "For how often each value occurs, ask for a bar chart of that column.",
+        )
