@@ -1,6 +1,7 @@
 """Which pages answer a query best: exact BM25 over the postings, by the engine of your choice.
 
 `fields`      the default: the weighted sum of a BM25 for each field of a page (body, file name, head)
+`body`        the first of these alone
 `okapi`       Okapi BM25 of the body, with the scores of the reference
 `rank_bm25`   the reference itself, the library of that name: slow, in memory, for comparison
 
@@ -310,6 +311,7 @@ def _bodies(query: Query) -> list[list[str]]:
 
 ENGINES: dict[str, Callable[[Query], tuple[Integers, Floats]]] = {
     "fields": _fields,
+    "body": _fields,
     "okapi": _okapi,
     "rank_bm25": _rank_bm25,
 }

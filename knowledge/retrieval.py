@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +28,11 @@ CHUNK_DEPTH = 300
 
 SAMPLE = 512
 """Vectors looked at to tell what unrelated ones come to."""
-LOCAL = 0.5
-"""How much of what the words of a page count depends on how many of them stand in the chunk itself."""
+
+K1, B = 1.0, 0.75
+"""Of BM25 for chunks: in so short a text more of a term stops counting sooner than on a page."""
+LOCAL = 0.8
+"""How much of what the body of a page counts is what the chunk itself says; its file name and head count for every chunk of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +189,14 @@ class Retriever:
                     zip(rows, _cosines(vectors.vectors_of(connection, space, rows), vector), strict=True)
                 )
 
+    def _bodies(
+        self, connection: sqlite3.Connection, collection: Collection, wanted: Sequence[str], pages: Set[int]
+    ) -> dict[int, float]:
+        """Page → what its body alone counts, of pages that words found."""
+        among = sorted((page, page) for page in pages)
+        hits = self._words.search(connection, collection.id, wanted, limit=len(among), engine="body", among=among)
+        return dict.fromkeys(pages, 0.0) | {hit.page_id: hit.score for hit in hits}
+
     def _passages(
         self,
         connection: sqlite3.Connection,
@@ -204,16 +215,23 @@ class Retriever:
         pages = fusion.fuse(found.words, near, weight=weight, unrelated=unrelated)[: max(4 * asked.limit, 24)]
         there = chunk_rows.on_pages(connection, [page for page, _ in pages])
         read = {row: one for row, one in there.items() if scope.holds(row)}
-        texts = _Texts(read, self._words.rarity(connection, collection.id, wanted))
+        texts = _Texts(read, Counter(wanted), self._words.rarity(connection, collection.id, wanted))
+        bodies = self._bodies(
+            connection, collection, wanted, found.words.keys() & {one.page_id for one in read.values()}
+        )
         words = {
-            row: found.words[one.page_id] * (1 - LOCAL + LOCAL * texts.share(row))
+            row: found.words[one.page_id] + LOCAL * (texts.scores[row] - bodies[one.page_id])
             for row, one in read.items()
-            if one.page_id in found.words
+            if one.page_id in bodies
         }
         meaning = {row: score for row, score in found.meaning.items() if row in read}
         ranked = fusion.fuse(words, meaning, weight=weight, unrelated=unrelated)[: 3 * asked.limit]
         says = fusion.distinct([texts.terms(row) for row, _ in ranked])
-        chosen = [one for place, one in enumerate(ranked) if says[place] == place][: asked.limit]
+        where = [read[row].chunk.doc_id for row, _ in ranked]
+        # What a document says twice has two places in it; what two documents say is shown once.
+        chosen = [
+            one for place, one in enumerate(ranked) if says[place] == place or where[says[place]] == where[place]
+        ][: asked.limit]
         languages = catalogue.languages(connection, collection)
         results = []
         for rank, (row, score) in enumerate(chosen, 1):
@@ -225,36 +243,31 @@ class Retriever:
 class _Texts:
     """What the chunks in question hold of the query.
 
+    :param asked: Term of the query → how often it was asked for.
     :param rarity: Term of the query → its inverse document frequency.
     """
 
-    def __init__(self, read: Mapping[int, KeptChunk], rarity: Mapping[str, float]) -> None:
-        self._read = read
-        self._rarity = rarity
-        self._terms: dict[int, list[str]] = {}
-        self._best: dict[int, float] = {}
-        for row, one in read.items():
-            self._best[one.page_id] = max(self._best.get(one.page_id, 0.0), self._cover(row))
+    scores: Mapping[int, float]
+    """Chunk → BM25 of its words, on the scale of its page's."""
+
+    def __init__(self, read: Mapping[int, KeptChunk], asked: Mapping[str, int], rarity: Mapping[str, float]) -> None:
+        self._weights = {term: (K1 + 1) * asked[term] * idf for term, idf in rarity.items()}
+        self._terms = {row: terms(one.chunk.content, one.language) for row, one in read.items()}
+        average = sum(map(len, self._terms.values())) / max(len(read), 1)
+        self.scores = {row: self._score(found, average) for row, found in self._terms.items()}
 
     def terms(self, row: int) -> list[str]:
         """Its index terms."""
-        if row not in self._terms:
-            text = self._read[row].chunk.content
-            self._terms[row] = terms(text, self._read[row].language)
         return self._terms[row]
-
-    def share(self, row: int) -> float:
-        """How much of the query it holds, against the chunk of its page that holds most, 0 to 1."""
-        best = self._best[self._read[row].page_id]
-        return self._cover(row) / best if best else 1.0
 
     def held(self, row: int) -> list[str]:
         """The terms of the query it holds."""
-        return [term for term in dict.fromkeys(self.terms(row)) if term in self._rarity]
+        return [term for term in dict.fromkeys(self._terms[row]) if term in self._weights]
 
-    def _cover(self, row: int) -> float:
-        counts = Counter(term for term in self.terms(row) if term in self._rarity)
-        return sum(self._rarity[term] * count / (count + 1) for term, count in counts.items())
+    def _score(self, found: Sequence[str], average: float) -> float:
+        norm = K1 * (1 - B + B * len(found) / average) if average else 1.0
+        counts = Counter(term for term in found if term in self._weights)
+        return sum(self._weights[term] * count / (count + norm) for term, count in counts.items())
 
 
 def _cosines(found: NDArray[np.float32], vector: Sequence[float]) -> list[float]:
