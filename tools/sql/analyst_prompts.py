@@ -127,13 +127,11 @@ def ask_for_sql(question: str, schema: str, examples: Sequence[tuple[str, str]] 
     return "\n\n".join(parts)
 
 
-def ask_again(sql: str, error: str) -> str:
-    """A further turn of the SQL or analysis step: what was tried, and what was wrong with it."""
-    tried = f"This was tried:\n{_cut(sql, _SHOWN_SQL)}\n\n" if sql else ""
-    return (
-        f"{tried}{_block('It failed', _cut(error, _SHOWN_ERROR))}\n\n"
-        "Answer again in the same form. If the schema cannot answer the question, abstain."
-    )
+def ask_again(tried: str, error: str) -> str:
+    """What a further try adds to its turn: the query or code that was tried, and what was wrong with it."""
+    parts = [_block("You tried", _cut(tried, _SHOWN_SQL))] if tried else []
+    parts += [_block("That failed", _cut(error, _SHOWN_ERROR)), "Answer again in the same form, without that mistake."]
+    return "".join(f"\n\n{part}" for part in parts)
 
 
 def ask_for_analysis(question: str, result: QueryResult) -> str:

@@ -1,0 +1,98 @@
+"""A second look at the rows of a query: another guarded query over them in a DuckDB of its own, or Python code in a confined process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, TypeAlias
+
+from .asking import cancellable
+from .catalogue import Catalogue, Column, Table
+from .engines import Target
+from .policy import Limits, Policy
+from .results import QueryResult, ResultColumn
+from .workers import Connection
+
+AnalysisEngine: TypeAlias = Literal["duckdb", "pandas", "polars"]
+
+TABLE = "result"
+"""What the rows are called in the second query."""
+LIMITS = Limits(seconds=10.0, rows=10_000)
+_IDLE = 2
+_SCHEMA = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """What an analysis came to.
+
+    :param value: One value, or a list of rows by column name; from Python, a data frame of the engine's for a table.
+    :param shown: The same for a model: rows, or a text.
+    """
+
+    value: Any
+    shown: QueryResult | str
+
+
+class Analysis:
+    """Analyses of results, each alone with its rows; processes that are warm are kept for the next."""
+
+    def __init__(self, limits: Limits = LIMITS) -> None:
+        self._limits = limits
+        self._idle: list[Connection] = []
+
+    async def run(self, code: str, rows: QueryResult, engine: AnalysisEngine) -> Analysed:
+        """What SQL over the table `result`, or Python over the data frame `df`, makes of the rows. Whoever waits may be cancelled; the process is killed then.
+
+        :raises QueryError: it was refused, or failed.
+        :raises LimitError: it took more than it may.
+        :raises ConfigError: Python cannot be confined on this machine, or the engine is not installed.
+        """
+        if engine != "duckdb":
+            return await _confined(code, rows, engine, self._limits)
+        connection = self._idle.pop() if self._idle else Connection(Target("duckdb", ":memory:"), Policy())
+        try:
+            return await cancellable(partial(_queried, connection, code, rows, self._limits), connection.cancel)
+        finally:
+            if len(self._idle) < _IDLE:
+                self._idle.append(connection)
+            else:
+                connection.close()
+
+    def close(self) -> None:
+        """End the processes that are kept."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+def _queried(connection: Connection, sql: str, rows: QueryResult, limits: Limits) -> Analysed:
+    from .guard import Guard
+
+    columns = tuple(Column(column.name, column.type) for column in rows.columns)
+    catalogue = Catalogue("duckdb", (Table(TABLE, columns, schema=_SCHEMA),), default_schema=_SCHEMA)
+    guarded = Guard(catalogue, Policy()).check(sql, max_rows=limits.rows)
+    connection.load(TABLE, rows.names, rows.rows)
+    found = connection.run(guarded.sql, limits)
+    single = len(found.rows) == 1 and len(found.columns) == 1
+    return Analysed(found.rows[0][0] if single else found.records(), found)
+
+
+async def _confined(code: str, rows: QueryResult, engine: Literal["pandas", "polars"], limits: Limits) -> Analysed:
+    from .confinement import run_code_async
+
+    found = await run_code_async(code, rows.names, rows.rows, engine=engine, limits=limits)
+    if found.kind != "table":
+        return Analysed(found.value, found.text)
+    shown = QueryResult([ResultColumn(name) for name in found.names], [tuple(row) for row in found.rows])
+    return Analysed(_frame(engine, shown), shown)
+
+
+def _frame(engine: Literal["pandas", "polars"], table: QueryResult) -> Any:
+    """A data frame of somebody who asked for one: made here of plain values, as nothing the code made leaves its process alive."""
+    if engine == "pandas":
+        import pandas
+
+        return pandas.DataFrame(table.rows, columns=table.names)
+    import polars
+
+    return polars.DataFrame(table.rows, schema=table.names, orient="row")
