@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from .toolbox import Tool
 
+VIEW_MIME_TYPE = "text/html;profile=mcp-app"
+"""Of a page that hosts with MCP Apps show beside the answer of a tool; it gets the answer by message and may reach nothing else."""
+
 
 @dataclass(frozen=True, slots=True)
 class ResourceEntry:

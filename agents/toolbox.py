@@ -64,6 +64,8 @@ class Hints(TypedDict, total=False):
     """Seconds; `None` for no limit."""
     max_output: int
     """Characters of text a call may return."""
+    view: str
+    """Address of the page that hosts with MCP Apps show an answer in (`ui://…`, a resource of `VIEW_MIME_TYPE`); the answer has to do without it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +92,7 @@ class Tool:
     scope: str = ""
     timeout: float | None = DEFAULT_TIMEOUT
     max_output: int = DEFAULT_MAX_OUTPUT
+    view: str = ""
 
     @classmethod
     def of(

@@ -248,4 +248,9 @@ def _described(tool: Tool) -> types.Tool:
     else:
         hints.destructive_hint = tool.destructive
         hints.idempotent_hint = tool.idempotent or None
-    return types.Tool(name=tool.name, description=tool.description, input_schema=tool.input_schema, annotations=hints)
+    described = types.Tool(
+        name=tool.name, description=tool.description, input_schema=tool.input_schema, annotations=hints
+    )
+    if tool.view:
+        described.meta = {"ui": {"resourceUri": tool.view}}
+    return described

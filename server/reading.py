@@ -14,7 +14,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.uri_template import UriTemplate
 from mcp_types.version import is_version_at_least
 
-from ..agents.offers import Observable, PromptEntry, PromptFamily, ResourceEntry, ResourceFamily
+from ..agents.offers import VIEW_MIME_TYPE, Observable, PromptEntry, PromptFamily, ResourceEntry, ResourceFamily
 from ..agents.workers import Workers
 from ..knowledge.errors import InputError, TimeLimitError, UnknownNameError, unknown_name
 from .changes import Changes, PromptsListChanged, ResourcesListChanged, ResourceUpdated
@@ -28,6 +28,9 @@ COMPLETION_LIMIT = 100
 
 _RESOURCE_NOT_FOUND = -32002
 """The code of a missing resource up to 2025-11-25; since then it is an invalid parameter."""
+
+_APPS = "io.modelcontextprotocol/ui"
+"""MCP Apps (SEP-1865), named here because `mcp.server.apps` brings a whole second server with it."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,6 +59,8 @@ class Reading:
         handle("resources/read", types.ReadResourceRequestParams, self._read)
         handle("completion/complete", types.CompleteRequestParams, self._complete)
         self._changes.serve_watching(self._server)
+        if family.mime_type == VIEW_MIME_TYPE:
+            self._server.extensions[_APPS] = {}
         if isinstance(family, Observable):
             family.subscribe(self._resources_changed)
 

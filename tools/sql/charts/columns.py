@@ -12,7 +12,6 @@ Databases do not always say (SQLite keeps dates as text, a year is an integer), 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +27,9 @@ if TYPE_CHECKING:
     from ..results import QueryResult
 
 Role = Literal["measure", "time", "ordinal", "category", "id", "nothing"]
+
+LARGEST = 1e150
+"""No larger number is drawn: sums and differences of such still are numbers."""
 
 _ISO = re.compile(r"\d{4}-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?\s?(Z|[+-]\d\d(:?\d\d)?)?)?)?")
 _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?: (\d{1,2}):(\d\d)(?::(\d\d))?)?")
@@ -162,7 +164,7 @@ def _place(word: str, among: Sequence[str]) -> int | None:
 
 
 def number(value: Any) -> float | None:
-    """A value as a finite float, if it is one; a duration in seconds."""
+    """A value as a float, if it is a number that can be drawn; a duration in seconds."""
     if isinstance(value, timedelta):
         return value.total_seconds()
     if not isinstance(value, int | float | Decimal):
@@ -171,7 +173,7 @@ def number(value: Any) -> float | None:
         found = float(value)
     except (OverflowError, ValueError):
         return None
-    return found if math.isfinite(found) else None
+    return found if abs(found) <= LARGEST else None
 
 
 def _is_number(value: Any) -> bool:
