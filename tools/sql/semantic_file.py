@@ -22,10 +22,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...knowledge.errors import ConfigError
 from .semantics import ColumnMeaning, Join, Metric, Question, Semantics, TableMeaning, nearest
+
+if TYPE_CHECKING:
+    import yaml
 
 LARGEST = 1 << 20
 """Bytes of a file; 1,000 tables with ten described columns each are half of it."""
@@ -164,38 +167,46 @@ def _loaded(text: str, where: str) -> Any:
     """The text as mappings, lists and strings; what YAML can do besides is refused."""
     import yaml  # 15 ms, and most databases have no such file
 
-    base = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-
-    class Loader(base):
-        """Nothing but text, lists and mappings, none of whose names comes twice."""
-
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
-            names: set[str] = set()
-            for key, _ in node.value:
-                if not isinstance(key, yaml.ScalarNode):
-                    raise yaml.YAMLError(f"a name that is none, on line {key.start_mark.line + 1}")
-                if key.value.lower() in names:
-                    raise yaml.YAMLError(f"{key.value!r} comes twice, on line {key.start_mark.line + 1}")
-                names.add(key.value.lower())
-            made: dict[str, Any] = super().construct_mapping(node, deep)
-            return made
-
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
-        _check_events(yaml.parse(text, Loader=base))
-        loaded = yaml.load(text, Loader=Loader)  # noqa: S506 - a BaseLoader makes nothing but text, lists and mappings
+        _check_events(yaml.parse(text, Loader=loader))
+        node = yaml.compose(text, Loader=loader)
+        return "" if node is None else _made(node)
     except yaml.YAMLError as error:
         raise ConfigError(f"{where} is not YAML: {' '.join(str(error).split())}.", "Correct it.") from None
-    return "" if loaded is None else loaded
 
 
-def _check_events(events: Iterable[Any]) -> None:
+def _check_events(events: Iterable[yaml.Event]) -> None:
     """Refuse what could make a small file a large one or a deep one, before anything is made of it."""
     import yaml
 
     depth = 0
     for event in events:
         if getattr(event, "anchor", None) is not None:
-            raise yaml.YAMLError(f"an anchor or alias, on line {event.start_mark.line + 1}")
+            raise yaml.YAMLError(f"an anchor or alias, {_line(event)}")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
-            raise yaml.YAMLError(f"too many levels, on line {event.start_mark.line + 1}")
+            raise yaml.YAMLError(f"too many levels, {_line(event)}")
+
+
+def _made(node: yaml.Node) -> Any:
+    import yaml
+
+    if isinstance(node, yaml.SequenceNode):
+        return [_made(item) for item in node.value]
+    if not isinstance(node, yaml.MappingNode):
+        return node.value
+    made: dict[str, Any] = {}
+    seen: set[str] = set()
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise yaml.YAMLError(f"a name that is none, {_line(key)}")
+        if key.value.lower() in seen:
+            raise yaml.YAMLError(f"{key.value!r} twice, {_line(key)}")
+        seen.add(key.value.lower())
+        made[key.value] = _made(value)
+    return made
+
+
+def _line(place: yaml.Event | yaml.Node) -> str:
+    return f"on line {place.start_mark.line + 1}"

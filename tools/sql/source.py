@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ...knowledge.errors import QueryError, ReadOnlyViolationError, unknown_name
 from .catalogue import Catalogue, Table
+from .guard import Guard
 from .mistakes import Mistakes
 from .schema_search import TableSearch
 from .schema_text import BUDGET, SchemaText
@@ -62,8 +63,6 @@ class View:
     """
 
     def __init__(self, full: Catalogue, policy: Policy, semantics: Semantics) -> None:
-        from .guard import Guard
-
         self.full = full
         self.visible = full.visible(policy)
         self.guard = Guard(full, policy)
