@@ -15,14 +15,13 @@ TABLE_ROWS = 20
 _CELL = 120
 _CHECKED = 200  # numbers of an answer
 
-_IMAGE = re.compile(r"!\[([^\]]*)\](?:\([^)]*\)?|\[[^\]]*\])?")
 _TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 _TABLE = re.compile(r"^\s*\|.*\|\s*\n\s*\|?\s*:?-{2,}", re.MULTILINE)
 _ORDINAL = re.compile(r"^\s*\d{1,3}[.)]\s", re.MULTILINE)
 _NUMBER = re.compile(
-    r"(?<![\w.,])\d+(?:[.,'\u00a0\u202f]\d+)*(?:\s?(?:%|(?:k|K|M|B|bn|thousand|million|billion|trillion)\b))?"
+    r"(?<![\w.,])(?:\d{1,3}(?: \d{3})+(?!\d)|\d+(?:[.,'\u00a0\u202f]\d+)*)"
+    r"(?:\s?(?:%|(?:k|K|M|B|bn|thousand|million|billion|trillion)\b))?"
 )
-_DIGITS = re.compile(r"\d+")
 _SCALES = {
     "%": 0.01,
     "k": 1e3,
@@ -38,8 +37,8 @@ _SCALES = {
 
 
 def harmless(markdown: str) -> str:
-    """The text with its images as their words and its HTML as text: a viewer that shows it asks nobody for anything."""
-    return _TAG.sub("&lt;", _IMAGE.sub(r"\1", markdown))
+    """The text with its images and HTML as text: a viewer that shows it asks nobody for anything."""
+    return _TAG.sub("&lt;", markdown.replace("![", "!\\["))
 
 
 def has_table(markdown: str) -> bool:
@@ -69,28 +68,29 @@ def unsupported(answer: str, question: str, results: Sequence[QueryResult], said
         {abs(one) for result in results for row in result.rows for value in row for one in _numbers(value)}
     )
     counts = {float(count) for result in results for count in (len(result.rows), len(result.columns))}
-    texts: set[str] | None = None
-    strange: list[str] = []
-    for found in list(_NUMBER.finditer(_ORDINAL.sub("", answer)))[:_CHECKED]:
-        token = found[0]
+    texts: list[str] = []
+
+    def known(token: str) -> bool:
         if any(_near(numbers, value, step) or value in counts for value, step in _readings(token)):
-            continue
-        if texts is None:
-            texts = _digits(question, *said, *_words(results))
-        if not texts.issuperset(part.lstrip("0") or "0" for part in _DIGITS.findall(token)):
-            strange.append(token.strip())
-    return list(dict.fromkeys(strange))
+            return True
+        if " " in token:  # not one number with its thousands apart, but several
+            return all(map(known, token.split()))
+        if not texts:
+            texts.append("\n".join([question, *said, *_words(results)]))
+        return re.search(rf"(?<!\d)0*{re.escape(token.lstrip('0'))}(?!\d)", texts[0]) is not None
+
+    found = [match[0] for match in _NUMBER.finditer(_ORDINAL.sub("", answer))]
+    return [token for token in dict.fromkeys(found[:_CHECKED]) if not known(token)]
 
 
 def _readings(token: str) -> list[tuple[float, float]]:
     """What a number may mean, each with the size of its last place: `1,234` is one thousand or one and a bit."""
-    match = re.match(r"[\d.,'\u00a0\u202f]+", token)
-    digits = (match[0] if match else "").rstrip(".,")
+    digits = re.split(r"\s?[%a-zA-Z]", token)[0]
     scale = _SCALES.get(token[len(digits) :].strip(), 1.0)
     readings = []
     for point in ".,":
         whole, _, fraction = digits.rpartition(point) if digits.count(point) == 1 else (digits, "", "")
-        if re.fullmatch(r"\d+|\d{1,3}(?:[.,'\u00a0\u202f]\d{3})+", whole) and fraction.isdigit() | (not fraction):
+        if re.fullmatch(r"\d+|\d{1,3}(?:[.,' \u00a0\u202f]\d{3})+", whole) and (fraction.isdigit() or not fraction):
             plain = re.sub(r"\D", "", whole)
             value, step = float(f"{plain}.{fraction or 0}"), 10.0 ** -len(fraction)
             readings.append((value * scale, step * scale))
@@ -121,11 +121,9 @@ def _numbers(value: Any) -> Iterable[float]:
 def _words(results: Sequence[QueryResult]) -> Iterable[str]:
     for result in results:
         yield from result.names
-        yield from (str(jsonable(value)) for row in result.rows for value in row if not isinstance(value, int | float))
-
-
-def _digits(*texts: str) -> set[str]:
-    return {each.lstrip("0") or "0" for each in _DIGITS.findall("\n".join(texts))}
+        yield from (
+            str(jsonable(value)) for row in result.rows for value in row if not isinstance(value, int | float | Decimal)
+        )
 
 
 def _row(values: Sequence[Any], *, plain: bool = False) -> str:
