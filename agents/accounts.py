@@ -14,12 +14,13 @@ from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from ..knowledge.errors import RactoError, StorageError
+from ..knowledge.errors import RactoError, RateLimitExceededError, StorageError
 from ..knowledge.vocabulary import ChatRequest, EmbeddingConfig, EmbeddingResponse, LLMResponse
 from .dispatch import Call
 from .routing import Endpoint
 
 if TYPE_CHECKING:
+    from ..knowledge.rate_limit import RateLimiter
     from .budget import Budget
     from .limits import Reservation
     from .models import ModelRegistry
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PRICES = "genai_prices.data_snapshot"
+BYTES_PER_TOKEN = 4
+"""Of usual text, where an estimate will do."""
 PICTURE_TOKENS = 4_000
 """What a picture is taken to be before it was counted; no provider takes more for one of its usual size."""
 BYTES_PER_DOCUMENT_TOKEN = 8
@@ -70,6 +73,7 @@ class Accounts:
     """Opens and closes accounts, and tells of them; without a budget they only work out costs.
 
     :param models: Where prices are looked up; without it among the published ones.
+    :param limiter: How many tokens a user may take in a minute.
     :param clock: Seconds that only go up, for durations.
     """
 
@@ -79,8 +83,10 @@ class Accounts:
         telemetry: Telemetry | None = None,
         models: ModelRegistry | None = None,
         clock: Callable[[], float] = time.monotonic,
+        limiter: RateLimiter | None = None,
     ) -> None:
         self._budget = budget
+        self._limiter = limiter
         self._telemetry = telemetry
         self._models = models
         self._clock = clock
@@ -89,6 +95,29 @@ class Accounts:
         """Whether so much is spent that a cheaper model is in order."""
         budget = self._budget
         return budget is not None and await budget.pressure(user=call.user, component=call.component) >= budget.warn_at
+
+    async def admit(self, call: Call, request: ChatRequest | EmbeddingConfig) -> None:
+        """Count what a call will read, by estimate, before anybody is asked; what it wrote is counted when it is settled. A call of nobody's
+        (the server's own) is not limited.
+
+        :raises RateLimitExceededError: its user has used up this minute.
+        """
+        limiter = self._limiter
+        if limiter is None or not call.user:
+            return
+        call.counted = -(-most_tokens(request) // BYTES_PER_TOKEN)
+        if not await limiter.acheck_and_consume(call.user, call.counted):
+            raise RateLimitExceededError(
+                f"This call (about {call.counted:,} tokens) would pass the {limiter.most:,} tokens a minute of {call.user!r}.",
+                f"Try again in {limiter.seconds_left} s, or set tokens_per_minute higher.",
+            )
+
+    async def _count(self, call: Call, usage: Mapping[str, int]) -> None:
+        if self._limiter is not None and call.user:
+            more = usage.get("total_tokens", 0) - call.counted
+            call.counted = max(0, -more)
+            if more > 0:
+                await self._limiter.aconsume(call.user, more)
 
     async def open(self, call: Call, endpoint: Endpoint, request: ChatRequest | EmbeddingConfig) -> Account:
         """Set aside what `request` may cost at an endpoint.
@@ -135,6 +164,7 @@ class Accounts:
     async def settle(self, account: Account, response: LLMResponse | EmbeddingResponse) -> None:
         """Write down what an answer took, and put its cost into it."""
         response.cost = await self.cost(account.endpoint, response.model, response.usage)
+        await self._count(account.call, response.usage)
         if account.span is not None and account.seen is not None:
             account.seen.record(response)
             account.span.__exit__(None, None, None)
@@ -152,7 +182,7 @@ class Accounts:
         usage: dict[str, int] = {}
         cost: Decimal | None = Decimal(0)
         if partial:
-            prompt, completion = account.prompt_tokens // 4, -(-len(partial.encode()) // 4)
+            prompt, completion = account.prompt_tokens // BYTES_PER_TOKEN, -(-len(partial.encode()) // BYTES_PER_TOKEN)
             usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
             cost = await self.cost(account.endpoint, account.endpoint.model, usage)
         await _noted(self._write(account, usage, cost, code_of(error)))

@@ -38,6 +38,7 @@ class Call:
     :param why: What was decided and tried, in order; ends up in `LLMResponse.why`.
     :param warnings: What was dropped or estimated.
     :param fell_back: An endpoint was tried and failed.
+    :param counted: Tokens its user's limit already knows of.
     """
 
     operation: str
@@ -48,6 +49,7 @@ class Call:
     why: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     fell_back: bool = False
+    counted: int = 0
 
 
 class Dispatcher:

@@ -43,6 +43,7 @@ from .streams import STREAM_BUFFER
 from .structured import model_of
 
 if TYPE_CHECKING:
+    from ..knowledge.rate_limit import RateLimiter
     from .budget import Budget
     from .caches import ExactMatchCache
     from .models import ModelRegistry
@@ -77,6 +78,7 @@ class ModelGateway:
     :param stream_buffer: Chunks read ahead of a slow reader.
     :param nli: Infers and takes sides in this process; where it is not there, a chat model does.
     :param running: Finds who answers when there is no chain and a call names no model.
+    :param limiter: How many tokens each user may take in a minute.
     :raises ConfigError: a model is `auto` and there is no router.
     """
 
@@ -102,6 +104,7 @@ class ModelGateway:
         stream_buffer: int = STREAM_BUFFER,
         nli: LocalNLI | None = None,
         running: RunningModel | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
         self.prompt = prompt
         self._nli = nli
@@ -122,7 +125,7 @@ class ModelGateway:
             breaker=self._retrier.breaker,
         )
         self.discovery = None if discovery is None else ParameterDiscoveryCache(discovery)
-        self._accounts = Accounts(budget, telemetry, models, self._retrier.clock)
+        self._accounts = Accounts(budget, telemetry, models, self._retrier.clock, limiter)
         self._dispatcher = Dispatcher(
             self.routes, self._retrier, policy=policy, discovery=self.discovery, models=models, telemetry=telemetry
         )
@@ -345,7 +348,11 @@ class ModelGateway:
         return recall.asked(question.request, provider=self._chain, scope=question.wish.model or "")
 
     async def _endpoints(self, call: Call, wish: Wish, request: ChatRequest | EmbeddingConfig) -> list[Endpoint]:
-        """Who is to be asked, in order; the reasons go into `call.why`."""
+        """Who is to be asked, in order; the reasons go into `call.why`.
+
+        :raises RateLimitExceededError: its user has used up this minute.
+        """
+        await self._accounts.admit(call, request)
         thrifty = self.routes.several and await self._accounts.pressing(call)
         if thrifty or self.routes.by_price:
             await self._accounts.ready()

@@ -143,6 +143,7 @@ class SemanticCache(Flights):
 
         :raises InputError: the embedding is no vector of finite numbers, or not as long as the others.
         """
+        await self._refresh(scope)
         with self._lock:
             self._drop_expired()
             known = self._ids.get((scope, query))  # the very same words need no embedding
@@ -151,12 +152,16 @@ class SemanticCache(Flights):
             known = self._ids.get((scope, query))
             if known is None and vector is not None:
                 known = self._nearest(scope, vector)
-            if known is None:
+            if known is not None:
+                self._entries.move_to_end(known)
+            kept = None if known is None else self._entries[known].answer
+        answer = None if kept is None else await self._answer(kept)
+        with self._lock:
+            if answer is None:
+                self._forget(known)
                 self._misses += 1
                 return None
             self._hits += 1
-            self._entries.move_to_end(known)
-            answer = self._entries[known].answer
         return marked(LLMResponse.model_validate_json(answer), "semantic")
 
     async def aput(self, query: str, response: LLMResponse, scope: str = "") -> None:
@@ -165,16 +170,31 @@ class SemanticCache(Flights):
         :raises InputError: the embedding is no vector of finite numbers, or not as long as the others.
         """
         vector = await self._vector(query)
-        answer = as_json(response)
+        kept = await self._share(scope, query, vector, as_json(response))
         with self._lock:
             self._drop_expired()
             self._forget(self._ids.get((scope, query)))
-            self._insert(scope, query, vector, answer)
+            self._insert(scope, query, vector, kept)
             if self._max_size and len(self._entries) > self._max_size:
                 self._forget(next(iter(self._entries)))
 
+    async def _empty(self) -> None:
+        """Forget what is kept elsewhere; here nothing is."""
+
+    async def _refresh(self, scope: str) -> None:
+        """Learn what others keep in `scope`; here there are no others."""
+
+    async def _share(self, scope: str, query: str, vector: Vector, answer: bytes) -> bytes:
+        """What an entry holds for this answer: here the answer."""
+        return answer
+
+    async def _answer(self, kept: bytes) -> bytes | None:
+        """The answer of an entry, `None` when it is gone meanwhile."""
+        return kept
+
     async def aclear(self) -> None:
         """Forget every answer, and the hits and misses."""
+        await self._empty()
         with self._lock:
             for kept in (self._scopes, self._entries, self._ids, self._expiring, self._recent):
                 kept.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from .edge import blocking
-from .errors import InputError
+from .errors import InputError, StorageError
 from .keyvalue import KeyValue
 from .keyvalue.memory import MemoryKeyValue
 from .keyvalue.redis import REDIS_URL, RedisKeyValue
+
+log = logging.getLogger(__name__)
 
 WINDOW = 60
 """Seconds."""
@@ -58,6 +61,23 @@ class RateLimiter:
         most = self._config.max_tokens_per_minute
         return await self._store.increment(self._key(user_id), tokens, ttl=WINDOW, limit=most) is not None
 
+    async def aconsume(self, user_id: str, tokens: int) -> None:
+        """Count `tokens` that were used, though they may be more than the limit: what is known only after a call.
+
+        :raises StorageError: the store cannot be used.
+        """
+        await self._store.increment(self._key(user_id), tokens, ttl=WINDOW)
+
+    @property
+    def most(self) -> int:
+        """The tokens of a minute."""
+        return self._config.max_tokens_per_minute
+
+    @property
+    def seconds_left(self) -> int:
+        """Until the next minute begins."""
+        return WINDOW - int(self._clock()) % WINDOW
+
     async def aget_remaining(self, user_id: str) -> int:
         """The tokens `user_id` may still use in this minute.
 
@@ -82,6 +102,31 @@ class RateLimiter:
     check_and_consume = blocking(acheck_and_consume)
     get_remaining = blocking(aget_remaining)
     reset = blocking(areset)
+
+
+class FleetRateLimiter(RateLimiter):
+    """A rate limiter over a store that may be away: meanwhile it counts by itself, since a limit must neither fail nor stop holding."""
+
+    def __init__(
+        self, config: RateLimitConfig, store: KeyValue | None = None, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(config, store, clock=clock)
+        self._alone = RateLimiter(config, clock=clock)
+
+    async def acheck_and_consume(self, user_id: str, tokens: int = 1) -> bool:
+        """As `RateLimiter` has it; without the store, by what this process has counted."""
+        try:
+            return await super().acheck_and_consume(user_id, tokens)
+        except StorageError as error:
+            log.warning("Tokens are counted by this process alone: %s", error)
+            return await self._alone.acheck_and_consume(user_id, tokens)
+
+    async def aconsume(self, user_id: str, tokens: int) -> None:
+        """As `RateLimiter` has it."""
+        try:
+            await super().aconsume(user_id, tokens)
+        except StorageError:
+            await self._alone.aconsume(user_id, tokens)
 
 
 class RedisRateLimiter(RateLimiter):

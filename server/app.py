@@ -71,7 +71,12 @@ def services(settings: Settings, *recorders: Recorder) -> Generator[Services]:
 def _services(settings: Settings, *recorders: Recorder) -> Services:
     os.environ["RACTO_OCR_LANGUAGES"] = settings.ocr_languages  # readers run in processes of their own
     connect, equip = partial(_connect, settings, recorders), partial(_equip, settings)
-    return Services(Database(settings.database), Roots(settings.roots), connect, equip)
+    kept = Services(Database(settings.database), Roots(settings.roots), connect, equip)
+    if settings.redis_url:
+        from .shared import turns
+
+        kept.turns = turns(settings.redis_url)
+    return kept
 
 
 def _connect(settings: Settings, recorders: Sequence[Recorder], database: Database) -> Models:

@@ -19,10 +19,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from ..knowledge.edge import blocking
 from ..knowledge.errors import RactoError
 from ..knowledge.migrations import MIGRATIONS
 from .hosts import ENTRY, HOSTS, Host, command, installed
-from .settings import Settings
+from .settings import Settings, masked
 
 START_LIMIT = 30.0
 """Seconds a server may take to answer before it counts as broken."""
@@ -50,6 +51,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _database(settings.database)
     yield from _roots(settings.roots)
     yield _port(settings)
+    if settings.redis_url:
+        yield _redis(settings.redis_url)
     program, arguments = command()
     yield asyncio.run(_answers("server", program, arguments, {"RACTO_DATABASE": str(settings.database)}))
     for name, host in HOSTS.items():
@@ -165,6 +168,16 @@ def _port(settings: Settings) -> Finding:
             "racto serve --transport http --port 0 takes a free one",
         )
     return Finding("ok", "port", f"{where} is free for HTTP.")
+
+
+def _redis(url: str) -> Finding:
+    from .shared import store
+
+    try:
+        blocking(store(url, "doctor").get)("here")
+    except RactoError as error:
+        return Finding("broken", "redis", error.message, error.hint)
+    return Finding("ok", "redis", f"{masked(url)} answers.")
 
 
 def _host(name: str, host: Host) -> Iterator[Finding]:

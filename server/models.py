@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ..agents.semantic_cache import EmbedFn, SemanticCache
     from ..agents.telemetry import Recorder, Telemetry
     from ..knowledge.database import Database
+    from ..knowledge.keyvalue import KeyValue
+    from ..knowledge.rate_limit import RateLimiter
     from .settings import Settings
 
 HOSTED = ("openrouter", "mistral")
@@ -67,6 +69,7 @@ def connect(settings: Settings, database: Database, *recorders: Recorder) -> Mod
         router=CostAwareRouter(tiers) if tiers else None,
         tasks=TaskRouter.from_file(settings.task_config) if settings.task_config else None,
         routing=_routing(settings),
+        limiter=_limiter(settings, database),
         running=None if chain else _running(providers["ollama"]),
     )
     return Models(gateway, budget, registry)
@@ -141,9 +144,27 @@ def _cache(settings: Settings, database: Database) -> ExactMatchCache | None:
     from ..agents.caches import ExactMatchCache
     from ..knowledge.keyvalue.sqlite import SQLiteKeyValue
 
-    return ExactMatchCache(
-        ttl_seconds=settings.cache_seconds, store=SQLiteKeyValue(database, namespace="chat", max_entries=10_000)
-    )
+    if settings.redis_url:
+        return ExactMatchCache(ttl_seconds=settings.cache_seconds, store=_shared(settings.redis_url, "chat"))
+    kept = SQLiteKeyValue(database, namespace="chat", max_entries=10_000)
+    return ExactMatchCache(ttl_seconds=settings.cache_seconds, store=kept)
+
+
+def _shared(url: str, namespace: str) -> KeyValue:
+    from .shared import store
+
+    return store(url, namespace)
+
+
+def _limiter(settings: Settings, database: Database) -> RateLimiter | None:
+    if not settings.tokens_per_minute:
+        return None
+    from ..knowledge.keyvalue.sqlite import SQLiteKeyValue
+    from ..knowledge.rate_limit import FleetRateLimiter, RateLimitConfig
+
+    url = settings.redis_url
+    store = _shared(url, "tokens") if url else SQLiteKeyValue(database, namespace="tokens")
+    return FleetRateLimiter(RateLimitConfig(max_tokens_per_minute=settings.tokens_per_minute), store)
 
 
 def _semantic_cache(settings: Settings, embed: EmbedFn) -> SemanticCache | None:
@@ -154,6 +175,14 @@ def _semantic_cache(settings: Settings, embed: EmbedFn) -> SemanticCache | None:
             "The setting semantic_cache needs a model that embeds, and there is none.",
             "Set embedding_models (RACTO_EMBEDDING_MODELS=ollama/nomic-embed-text), or semantic_cache to 0.",
         )
+    if settings.redis_url:
+        from ..agents.shared_semantic_cache import SharedSemanticCache
+        from .shared import WEEK
+
+        # Vectors of two models cannot be compared.
+        kept = _shared(settings.redis_url, f"semantic:{settings.embedding_models[0]}")
+        seconds = settings.cache_seconds or WEEK
+        return SharedSemanticCache(embed, settings.semantic_cache, ttl_seconds=seconds, store=kept)
     from ..agents.semantic_cache import SemanticCache
 
     return SemanticCache(embed, settings.semantic_cache, 10_000, settings.cache_seconds or None)

@@ -39,6 +39,7 @@ KNOWN = {
     "QDRANT_API_KEY": "qdrant",
     "WEAVIATE_API_KEY": "weaviate",
     "MILVUS_TOKEN": "milvus",
+    "REDIS_PASSWORD": "redis",
 }
 """Secret → what it is for."""
 

@@ -21,7 +21,7 @@ from ..knowledge.errors import ConfigError, unknown_name
 from ..tools import TOOLSETS
 
 PREFIX = "RACTO_"
-_UNSHOWN = frozenset({"token", "base_urls", "registry_url"})
+_UNSHOWN = frozenset({"token", "base_urls", "registry_url", "redis_url"})
 """Settings whose refused values no message repeats: they may hold a key."""
 BUILT_IN = "built-in/lsa"
 """The embedding model that needs nothing; see `knowledge/corpus_embedder.py`."""
@@ -111,13 +111,29 @@ def _known_store(text: str | None) -> str | None:
         raise ValueError(str(unknown_name("vector store", name, STORES)))
     if not equals or not address:
         raise ValueError("write it as store=address")
-    if re.search(r"//[^/?#@]*:[^/?#]+@", address) or any(
-        _SECRET_PARAMETER.search(key) for key, _ in parse_qsl(urlsplit(address).query, keep_blank_values=True)
-    ):
+    if _holds_secret(address):
         raise ValueError(
             "an address holds no key or password; keep a key with `racto keys set NAME`, and PostgreSQL's in PGPASSWORD"
         )
     return text
+
+
+def _holds_secret(address: str) -> bool:
+    """Whether there is a password behind a user (who may be named), or a parameter that is a key."""
+    named = parse_qsl(urlsplit(address).query, keep_blank_values=True)
+    return re.search(r"//[^/?#@]*:.*@", address, re.DOTALL) is not None or any(
+        _SECRET_PARAMETER.search(key) for key, _ in named
+    )
+
+
+def _redis(url: str | None) -> str | None:
+    if url is None:
+        return None
+    if not re.match(r"(?:rediss?://[^/]|unix://.*/.)", url):
+        raise ValueError("an address begins with redis://, rediss:// or unix://")
+    if _holds_secret(url):
+        raise ValueError("an address holds no password; keep it with `racto keys set REDIS_PASSWORD`")
+    return url
 
 
 def _provider_name(name: str) -> str:
@@ -215,6 +231,14 @@ class Settings(BaseModel):
         ge=0,
         le=1,
         description="How alike, 0 to 1, a question must be to an earlier one to get its answer; 0 asks anew. Needs embedding_models; 0.95 is careful.",
+    )
+    tokens_per_minute: int = Field(
+        default=0, ge=0, description="Tokens one user may use in a minute, of all models together; 0 sets no limit."
+    )
+    redis_url: Annotated[str | None, AfterValidator(_redis)] = Field(
+        default=None,
+        description="Redis that several servers share: redis://box:6379/0, rediss:// or unix:///run/redis.sock. There are then kept answers, "
+        "the tokens of each minute and the last turns of conversations; keep its password with `racto keys set REDIS_PASSWORD`.",
     )
     registry_url: Address | None = Field(
         default=None,

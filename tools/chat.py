@@ -178,9 +178,7 @@ class ChatTools:
             chain_of_thought=step_by_step,
         )
         answer = await ask(models, config, call, name, task=task, component=component)
-        if not context_id:
-            return answer[0]
-        return await self._kept(answer, context_id, call.caller.name, config)
+        return await self._kept(answer, context_id, call.caller.name, config) if context_id else answer[0]
 
     async def chat_compare(
         self,
@@ -263,6 +261,8 @@ class ChatTools:
             return []
         # Begins it, or refuses a name that cannot be one, before anything is spent.
         await asyncio.to_thread(self._contexts.append, context_id, owner=owner)
+        if self._services.turns is not None:
+            await self._services.turns.catch_up(self._contexts, context_id, owner)
         return await asyncio.to_thread(self._contexts.window, context_id, owner)
 
     async def _kept(
@@ -274,6 +274,8 @@ class ChatTools:
         asked = Message(role=MessageRole.USER, content=config.user_message, attachments=config.attachments)
         said = Message(role=MessageRole.ASSISTANT, content=response.content or "", native=response.native)
         await asyncio.to_thread(self._contexts.append, context_id, asked, said, owner=owner)
+        if self._services.turns is not None:
+            await self._services.turns.add(context_id, owner, asked, said)
         return replace(answer, context_id=context_id)
 
     def _files(self, paths: Sequence[str]) -> list[RactoFile]:

@@ -200,6 +200,8 @@ class ContextTools(_Conversations):
             raise DeclinedError(f"The conversation {name!r} was not deleted: the person said no.")
         if answer is None and not confirm:
             raise InputError(f"This would delete {name!r}.", "Ask the person, then call again with confirm=true.")
+        if self._services.turns is not None:
+            await self._services.turns.forget(name, owner)
         await asyncio.to_thread(self._store.delete, name, owner)
         self._resources.changed()
         return f"{name} is deleted. context_restore brings it back."

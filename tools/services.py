@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..agents.gateway import ModelGateway
     from ..agents.models import ModelRegistry
     from .libraries import Equipment, Libraries
+    from .shared_turns import SharedTurns
     from .watches import Watches
 
 OWNER = Caller().name
@@ -55,6 +56,7 @@ class Services:
     :param roots: The folders whose files a tool may read.
     :param equip: Makes what libraries are equipped with, over the models; called once, by the first tool that needs one. By default nothing.
     :param follows: Whether followed folders are kept up with: not by a server that changes nothing, nor by a command that soon ends.
+    :param turns: Where several servers share the turns of conversations.
     :param connect: Makes the way to the models; called once, by the first tool that needs it. By default no model is set up.
     """
 
@@ -63,6 +65,7 @@ class Services:
     connect: Callable[[Database], Models] = _none
     equip: Callable[[Services], Equipment] = _bare
     follows: bool = True
+    turns: SharedTurns | None = None
     _models: Models | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -21,6 +22,7 @@ TIMEOUT = 5.0
 """Seconds to wait for a connection, or for an answer on it."""
 
 SCAN_BATCH = 500
+_CHECK = "Check that it runs, and that the URL is right."
 
 # Redis runs a script as one step. What is None is "" in ARGV; of two values, ARGV[1] says which are there.
 _INCREMENT = """
@@ -43,47 +45,144 @@ return 1
 """
 
 
-class RedisKeyValue:
-    """Keys that begin with `namespace:` in one Redis (6.2 or later). How many there may be is the server's `maxmemory` and its policy.
+class RedisServer:
+    """One Redis, with one client for everybody in this process who keeps something there.
 
     :param url: `redis://`, `rediss://` or `unix://`; not used when there is a client.
     :param client: A `redis.Redis` of the caller's, who also closes it.
-    :param namespace: Whose keys these are; "" for all of the database.
+    :param password: Finds the password, in the thread that first connects, where the URL holds none.
+    :param timeout: Seconds to wait for a connection, or for an answer on it.
+    :param rest: Seconds for which, after a failure to reach it, every call fails at once instead of waiting too.
     """
 
-    def __init__(self, url: str = REDIS_URL, *, client: Any = None, namespace: str = "") -> None:
+    def __init__(
+        self,
+        url: str = REDIS_URL,
+        *,
+        client: Any = None,
+        password: Callable[[], str | None] | None = None,
+        timeout: float = TIMEOUT,
+        rest: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._url = url
         self._client = client
         self._ours = client is None
-        self._start = f"{namespace}:" if namespace else ""
+        self._password = password
+        self._timeout = timeout
+        self._rest = rest
+        self._clock = clock
+        self._away: tuple[float, str] = (float("-inf"), "")
         self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the client made here."""
+        with self._lock:
+            if self._ours and self._client is not None:
+                self._client.close()
+                self._client = None
+
+    @contextmanager
+    def asked(self, key: str = "", wanted: str = "") -> Iterator[Any]:
+        """The client, and what it raises turned into what a person can act on.
+
+        :param wanted: What `key` should hold.
+        :raises StorageError: it cannot be used.
+        """
+        client = self._opened()
+        from redis.exceptions import AuthenticationError, RedisError, ResponseError
+
+        until, said = self._away
+        if self._clock() < until:
+            raise StorageError(said, _CHECK)
+        try:
+            yield client
+        except AuthenticationError as error:
+            self.close()  # the next client is made with the password there is then
+            hint = "Put the right one into the URL: redis://:PASSWORD@HOST. A server takes REDIS_PASSWORD: racto keys set REDIS_PASSWORD."
+            raise self._gone(
+                f"Redis at {_place(client)} refused the password: {str(error).rstrip('.')}.", hint
+            ) from error
+        except ResponseError as error:
+            if "WRONGTYPE" in str(error) or "not an integer" in str(error):
+                raise wrong_kind(key, wanted) from None
+            raise StorageError(f"Redis at {_place(client)} refused: {error}.", "Its log may say more.") from error
+        except (RedisError, OSError) as error:
+            raise self._gone(f"Redis at {_place(client)} cannot be used: {str(error).rstrip('.')}.", _CHECK) from error
+
+    def _gone(self, said: str, hint: str) -> StorageError:
+        self._away = (self._clock() + self._rest, said)
+        return StorageError(said, hint)
+
+    def _opened(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                try:
+                    import redis
+                except ModuleNotFoundError:
+                    raise ConfigError(
+                        "The package redis is not installed.", "Install it: pip install 'racto[redis]'"
+                    ) from None
+                from redis.backoff import NoBackoff
+                from redis.retry import Retry
+
+                # One more try finds a connection the server has closed meanwhile; the library's own patience lasts seconds.
+                once_more = Retry(NoBackoff(), 1)
+                try:
+                    self._client = redis.Redis.from_url(
+                        self._url,
+                        password=self._password() if self._password else None,
+                        socket_timeout=self._timeout,
+                        socket_connect_timeout=self._timeout,
+                        retry=once_more,
+                    )
+                except ValueError:  # its message may hold a part of the password
+                    raise ConfigError("This is no URL of a Redis.", f"Write it like {REDIS_URL}.") from None
+            return self._client
+
+
+class RedisKeyValue:
+    """Keys that begin with `namespace:` in one Redis (6.2 or later). How many there may be is the server's `maxmemory` and its policy.
+
+    :param url: `redis://`, `rediss://` or `unix://`; not used when there is a client or a server.
+    :param client: A `redis.Redis` of the caller's, who also closes it.
+    :param namespace: Whose keys these are; "" for all of the database.
+    :param server: Shared with others, and closed by whoever made it.
+    """
+
+    def __init__(
+        self, url: str = REDIS_URL, *, client: Any = None, namespace: str = "", server: RedisServer | None = None
+    ) -> None:
+        self._server = server or RedisServer(url, client=client)
+        self._ours = server is None
+        self._start = f"{namespace}:" if namespace else ""
 
     def _get(self, key: str) -> bytes | None:
         """The value of `key`, if it has one."""
-        with self._asked(key, "a value") as client:
+        with self._server.asked(key, "a value") as client:
             return _bytes(client.get(self._start + key))
 
     def _put(self, key: str, value: bytes, *, ttl: float | None = None) -> None:
         """Give `key` a value and a new time to live, whatever it held."""
-        with self._asked() as client:
+        with self._server.asked() as client:
             client.set(self._start + key, value, px=_milliseconds(ttl))
 
     def _delete(self, key: str) -> bool:
         """Forget `key`; whether it was there."""
-        with self._asked() as client:
+        with self._server.asked() as client:
             return bool(client.delete(self._start + key))
 
     def _increment(self, key: str, by: int = 1, *, ttl: float | None = None, limit: int | None = None) -> int | None:
         """Add to the whole number a key holds; `None`, and nothing added, when the sum would be more than `limit`."""
         most = "" if limit is None else limit
-        with self._asked(key, "a whole number") as client:
+        with self._server.asked(key, "a whole number") as client:
             total = client.eval(_INCREMENT, 1, self._start + key, by, most, _milliseconds(ttl) or "")
             return None if total is None else int(total)
 
     def _replace(self, key: str, old: bytes | None, new: bytes | None, *, ttl: float | None = None) -> bool:
         """Give `key` the value `new` if it still has `old`; `None` stands for not being there."""
         there = f"{old is not None:d}{new is not None:d}"
-        with self._asked(key, "a value") as client:
+        with self._server.asked(key, "a value") as client:
             return bool(
                 client.eval(_REPLACE, 1, self._start + key, there, old or b"", new or b"", _milliseconds(ttl) or "")
             )
@@ -91,7 +190,7 @@ class RedisKeyValue:
     def _append(self, key: str, item: bytes, *, keep: int | None = None, ttl: float | None = None) -> int:
         """Add to the end of a list, trim its beginning to `keep` items; the length after that."""
         name = self._start + key
-        with self._asked(key, "a list") as client, client.pipeline(transaction=True) as steps:
+        with self._server.asked(key, "a list") as client, client.pipeline(transaction=True) as steps:
             steps.rpush(name, item)
             if checked_keep(keep):
                 steps.ltrim(name, -(keep or 0), -1)
@@ -104,17 +203,17 @@ class RedisKeyValue:
 
     def _items(self, key: str) -> list[bytes]:
         """The items of a list, the oldest first."""
-        with self._asked(key, "a list") as client:
+        with self._server.asked(key, "a list") as client:
             return [_bytes(item) or b"" for item in client.lrange(self._start + key, 0, -1)]
 
     def _length(self, key: str) -> int:
         """How many items a list has."""
-        with self._asked(key, "a list") as client:
+        with self._server.asked(key, "a list") as client:
             return int(client.llen(self._start + key))
 
     def _keys(self, prefix: str = "") -> list[str]:
         """The keys that begin with `prefix`, sorted."""
-        with self._asked() as client:
+        with self._server.asked() as client:
             return sorted({name.decode()[len(self._start) :] for name in self._scan(client, prefix)})
 
     def _count(self, prefix: str = "") -> int:
@@ -123,61 +222,20 @@ class RedisKeyValue:
 
     def _clear(self, prefix: str = "") -> int:
         """Forget every key that begins with `prefix`; how many there were."""
-        with self._asked() as client:
+        with self._server.asked() as client:
             names = self._scan(client, prefix)
             return sum(client.delete(*batch) for batch in iter(lambda: list(islice(names, SCAN_BATCH)), []))
 
     def _close(self) -> None:
         """Close the client made here."""
-        with self._lock:
-            if self._ours and self._client is not None:
-                self._client.close()
-                self._client = None
+        if self._ours:
+            self._server.close()
 
     def _scan(self, client: Any, prefix: str) -> Iterator[bytes]:
         """The full names, by SCAN: KEYS would stop the server for everybody."""
         # SCAN may give a key twice, and takes the prefix for a pattern.
         pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", self._start + prefix) + "*"
         return (_bytes(name) or b"" for name in client.scan_iter(match=pattern, count=SCAN_BATCH))
-
-    @contextmanager
-    def _asked(self, key: str = "", wanted: str = "") -> Iterator[Any]:
-        """The client, and what it raises turned into what a person can act on.
-
-        :param wanted: What `key` should hold.
-        """
-        from redis.exceptions import AuthenticationError, RedisError, ResponseError
-
-        client = self._opened()
-        try:
-            yield client
-        except AuthenticationError as error:
-            hint = "Put the right one into the URL: redis://:PASSWORD@HOST."
-            raise StorageError(f"Redis at {_place(client)} refused the password: {error}.", hint) from error
-        except ResponseError as error:
-            if "WRONGTYPE" in str(error) or "not an integer" in str(error):
-                raise wrong_kind(key, wanted) from None
-            raise StorageError(f"Redis at {_place(client)} refused: {error}.", "Its log may say more.") from error
-        except (RedisError, OSError) as error:
-            hint = "Check that it runs, and that the URL is right."
-            raise StorageError(f"Redis at {_place(client)} cannot be used: {error}.", hint) from error
-
-    def _opened(self) -> Any:
-        with self._lock:
-            if self._client is None:
-                import redis
-                from redis.backoff import NoBackoff
-                from redis.retry import Retry
-
-                # One more try finds a connection the server has closed meanwhile; the library's own patience lasts seconds.
-                once_more = Retry(NoBackoff(), 1)
-                try:
-                    self._client = redis.Redis.from_url(
-                        self._url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, retry=once_more
-                    )
-                except ValueError as error:
-                    raise ConfigError(f"This is no URL of a Redis: {error}.", f"Write it like {REDIS_URL}.") from None
-            return self._client
 
     get = off_loop(_get)
     put = off_loop(_put)
