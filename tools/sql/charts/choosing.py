@@ -2,18 +2,19 @@
 
 In this order, the first that fits (`columns.py` says what a time, measure, category, ordinal and id are):
 
-1. nothing, or a single row: no chart; one value is read faster than looked at;
-2. a time and a measure: a line, a series each for a category of at most 8 values or for up to 4 measures of like size;
-   a scatter when the times repeat, as raw rows do;
-3. two measures or more and no category that names the rows: a scatter (longitude along x), coloured by a category of at most 8 values;
-4. one measure and no category: a histogram, from 5 different values on;
-5. two categories that together name the rows, and a measure: grouped bars up to 24 of them, lines along an ordinal, a heatmap up to 40 by 40;
-6. one category that names the rows, and a measure:
-   a funnel when it is called a stage, step or funnel, and the numbers only fall;
+1. a single row, or no measure: no chart; one value is read faster than looked at, and a list has nothing to draw;
+2. a time: a line of each of up to 4 measures of like size, or a line for each value of a category of at most 8;
+   a scatter where the times repeat, as in raw rows, or a name or id tells the rows apart, as in a list of things;
+3. a category that names the rows:
+   a funnel when it is called a stage, step, phase or funnel, and the numbers only fall;
    a pie when the measure is called a share or percentage, and 2 to 6 positive values add up to 1 or 100;
-   else bars, for each of up to 4 measures of like size, or of the one the rows are sorted by, or the first;
-7. a category that repeats, as raw rows do, and a measure: boxes for up to 20 values, else a histogram of the measure;
-8. an id that names the rows, and a measure: bars up to 40 rows, else a histogram.
+   else bars, of each of up to 4 measures of like size, or of the one the rows are sorted by, or the first;
+4. two categories that name the rows together: lines along an ordinal, grouped bars up to 24 of them, a heatmap up to 40 names;
+5. a whole number that names up to 40 rows, and a measure that was computed (`count(*)`, `avg_…`, `total`), no category: bars;
+6. two measures: a scatter, longitude along x, coloured by a category of at most 8 values;
+7. one category, which repeats: boxes for up to 20 values;
+8. an id that names up to 40 rows, no category: bars;
+9. a histogram of the first measure, from 5 different values on.
 
 Ids are never measures, and a category with one value says nothing. Anything else: no chart.
 """
@@ -37,6 +38,7 @@ SERIES = 8
 
 _STAGE = re.compile(r"stage|step|funnel|phase", re.IGNORECASE)
 _SHARE = re.compile(r"share|percent|pct|proportion|%", re.IGNORECASE)
+_COUNTED = re.compile(r"(^|[^a-z])(count|sum|avg|total|average|number|num|mean|min|max)([^a-z]|$)", re.IGNORECASE)
 _EAST = re.compile(r"^(long|lon|lng|longitude)$", re.IGNORECASE)
 _NORTH = re.compile(r"^(lat|latitude)$", re.IGNORECASE)
 
@@ -54,12 +56,17 @@ def choose(result: QueryResult) -> ChartSpec | None:
     if not measures:
         return None
     if times:
-        return _over_time(times[0], measures, categories, rows)
+        things = any(field.distinct == rows for field in found if field.role in ("category", "id"))
+        return _over_time(times[0], measures, categories, rows, things)
     names = [field for field in categories if field.distinct == rows]
     if names:
         return _by_name(names[0], measures)
     if len(categories) > 1 and (chart := _by_two(categories, measures, rows)):
         return chart
+    counted = [field for field in measures if _COUNTED.search(field.name)]
+    keys = [field for field in measures if field not in counted and _names_rows(field, rows)]
+    if not categories and counted and keys:
+        return _by_name(keys[0], counted)
     if len(measures) > 1 and rows > 2:
         return _against_each_other(measures, categories)
     if len(categories) == 1 and categories[0].distinct <= 20:
@@ -69,13 +76,15 @@ def choose(result: QueryResult) -> ChartSpec | None:
     return ChartSpec(chart_type="histogram", x=measures[0].name) if measures[0].distinct >= 5 else None
 
 
-def _over_time(time: Field, measures: Sequence[Field], categories: Sequence[Field], rows: int) -> ChartSpec:
+def _over_time(
+    time: Field, measures: Sequence[Field], categories: Sequence[Field], rows: int, things: bool
+) -> ChartSpec:
     color = _color(categories)
     if time.distinct < rows and color:
         pairs = {(str(when), str(name)) for when, name in zip(time.raw, color.raw, strict=True)}
         if len(pairs) == rows:
             return ChartSpec(chart_type="line", x=time.name, y=main_measure(measures).name, color=color.name)
-    if rows > 1.2 * time.distinct:
+    if things or rows > 1.2 * time.distinct:
         return ChartSpec(
             chart_type="scatter", x=time.name, y=main_measure(measures).name, color=color.name if color else None
         )
@@ -98,6 +107,10 @@ def _by_name(name: Field, measures: Sequence[Field]) -> ChartSpec:
         return ChartSpec(chart_type="pie", x=name.name, y=measures[0].name)
     alike = _alike(measures) if name.distinct <= 12 else []
     return ChartSpec(chart_type="bar", x=name.name, y=_names(alike or [main_measure(measures)]))
+
+
+def _names_rows(field: Field, rows: int) -> bool:
+    return rows <= 40 and field.distinct == rows and all(isinstance(value, int) for value in field.raw)
 
 
 def _by_two(categories: Sequence[Field], measures: Sequence[Field], rows: int) -> ChartSpec | None:

@@ -36,7 +36,7 @@ _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?: (\d{1,2}):(\d\d)(?::(\d\d
 _RANGE = re.compile(r"[<>≤≥]?=?\s*(-?\d+(?:\.\d+)?)\s*(?:[-–+%].*|to .*|)")
 _ID = re.compile(r"(^|_)(id|key|uuid|guid|code|zip|phone|isbn|sku|ssn|number|no)$|^(zip|postal)", re.IGNORECASE)
 _ID_CAMEL = re.compile(r"[a-z](Id|ID|Key|Code|Number)$")
-_YEAR = re.compile(r"(^|_)(year|yr)(_|$)", re.IGNORECASE)
+_YEAR = re.compile(r"(^|_)(year|yr|season)(_|$)", re.IGNORECASE)
 _PART = re.compile(
     r"(^|_)(month|week|weekday|day|dow|hour|minute|quarter|qtr|decade|century|rank|bucket|bin|decile|quartile)(_|$)",
     re.IGNORECASE,

@@ -41,7 +41,9 @@ def pie(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
 
 def funnel(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
     """A bar for each stage, in the order of the result, each with its share of the first."""
-    made = _positive(sheet(spec.model_copy(update={"color": None}), used), "funnel", "bar")
+    made = _positive(
+        sheet(spec.model_copy(update={"color": None}), used, named=len(used[spec.x or ""].raw)), "funnel", "bar"
+    )
     values = {name: value for (name, _), value in made.combined().items()}
     names = list(values)[:STAGES]
     if len(values) > STAGES:
@@ -49,7 +51,7 @@ def funnel(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
     first = values[names[0]] or 1.0
     title, across, up = titles(spec, used)
     marks = [{"x": name, "y": values[name], "share": values[name] / first} for name in names]
-    said = ", ".join(f"{mark['x']} {number_text(values[str(mark['x'])])} ({mark['share']:.0%})" for mark in marks)
+    said = ", ".join(f"{mark['x']} {number_text(mark['y'])} ({mark['share']:.0%})" for mark in marks)
     return Plot(
         "funnel",
         title,
