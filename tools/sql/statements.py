@@ -1,0 +1,261 @@
+"""SQL text to a tree of sqlglot and back: text checks, exactly one query, every call as it was written.
+
+Imports sqlglot; `guard` imports this when it first checks a query.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import ErrorLevel, SqlglotError
+from sqlglot.tokens import Token, TokenType
+
+from ...knowledge.errors import QueryRefusedError, ReadOnlyViolationError
+from .guard_names import QUERY_WORDS, STATEMENT_WORDS
+
+MAX_CHARACTERS = 100_000
+"""Of a statement; a longer one is not read at all."""
+
+MAX_TOKENS = 20_000
+MAX_DEPTH = 64
+"""How deep brackets and `CASE` may nest."""
+
+MAX_OPEN_JOINS = 10
+"""Joins in a row without `ON` or `USING`: sqlglot takes twice as long for each further one."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_UNICODE_NAME = re.compile(r"""\bu&\s*["`]""", re.IGNORECASE)
+
+_OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE}
+_CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END}
+_AFTER_LIMIT = {
+    TokenType.R_PAREN,
+    TokenType.OFFSET,
+    TokenType.COMMA,
+    TokenType.UNION,
+    TokenType.EXCEPT,
+    TokenType.INTERSECT,
+}
+_STRINGS = {TokenType.STRING, TokenType.NATIONAL_STRING, TokenType.RAW_STRING, TokenType.HEREDOC_STRING}
+# Operators that nest without a bracket: a run of them is as deep as it is long.
+_PREFIXES = {
+    TokenType.NOT,
+    TokenType.DASH,
+    TokenType.PLUS,
+    TokenType.TILDE,
+    TokenType.RLIKE,
+    TokenType.INTERVAL,
+    TokenType.PARAMETER,
+}
+
+
+def read(sql: str, dialect: str) -> exp.Expr:
+    """The tree of the one query a text holds; functions in it are `Anonymous`, with the name as written.
+
+    :raises QueryRefusedError: the text is no query, or more than one.
+    :raises ReadOnlyViolationError: it is another statement than a query.
+    """
+    _check_text(sql)
+    tokens = _one_statement(_tokens(sql, dialect), dialect)
+    _check_shape(tokens)
+    if dialect != "duckdb":
+        tokens = _bracket_limits(tokens)
+    return _parsed(tokens, sql, dialect)
+
+
+def write(tree: exp.Expr, dialect: str) -> str:
+    """The tree as one line of SQL, without comments."""
+    try:
+        return tree.sql(dialect, comments=False, normalize_functions=False, unsupported_level=ErrorLevel.RAISE)
+    except (SqlglotError, RecursionError, ValueError) as error:
+        raise _syntax(error) from None
+
+
+def reread(sql: str, dialect: str) -> exp.Expr:
+    """The tree of what `write` gave; only its syntax is looked at again.
+
+    :raises QueryRefusedError: it is not one statement.
+    """
+    return _parsed(_one_statement(_tokens(sql, dialect), dialect), sql, dialect)
+
+
+def _check_text(sql: str) -> None:
+    if len(sql) > MAX_CHARACTERS:
+        raise QueryRefusedError(
+            f"The query has {len(sql):,} characters, and {MAX_CHARACTERS:,} are read.",
+            "Ask a shorter one.",
+            rule="size",
+        )
+    if found := _CONTROL.search(sql):
+        raise QueryRefusedError(
+            f"There is a control character (code {ord(found[0])}) in the query.",
+            "Leave it out.",
+            rule="control_character",
+        )
+    try:
+        sql.encode()
+    except UnicodeEncodeError:
+        raise QueryRefusedError(
+            "The query is no text in Unicode.", "Send it as UTF-8.", rule="control_character"
+        ) from None
+
+
+def _tokens(sql: str, dialect: str) -> list[Token]:
+    try:
+        tokens: list[Token] = Dialect.get_or_raise(dialect).tokenize(sql)
+    except SqlglotError as error:
+        raise _syntax(error) from None
+    if len(tokens) > MAX_TOKENS:
+        raise QueryRefusedError(
+            f"The query has {len(tokens):,} words and signs, and {MAX_TOKENS:,} are read.",
+            "Ask a shorter one.",
+            rule="size",
+        )
+    if dialect == "postgres" and _UNICODE_NAME.search(sql):
+        _refuse_unicode_names(tokens)
+    for token in tokens:
+        if token.comments:
+            if dialect == "mysql" and any(comment.lstrip("Mm").startswith("!") for comment in token.comments):
+                raise QueryRefusedError(
+                    "MySQL runs what stands in a comment that begins with !.", "Leave the comment out.", rule="comment"
+                )
+            token.comments.clear()
+        if not token.text.isascii() and token.token_type not in _STRINGS:
+            _check_characters(token.text)
+        if token.token_type is TokenType.R_PAREN:
+            # What stands in brackets after a name stays a call of that name: sqlglot would translate the ones it knows.
+            token.comments.append(exp.SQLGLOT_ANONYMOUS)
+    return tokens
+
+
+def _refuse_unicode_names(tokens: Sequence[Token]) -> None:
+    for one, two, three in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if (
+            one.text in ("U", "u")
+            and two.text == "&"
+            and three.token_type is TokenType.IDENTIFIER
+            and two.end + 1 == three.start
+        ):
+            raise QueryRefusedError("A name is written with U& escapes.", "Write the name itself.", rule="encoding")
+
+
+def _check_characters(text: str) -> None:
+    for character in text:
+        if unicodedata.category(character) in ("Cf", "Cc", "Co", "Cn"):
+            raise QueryRefusedError(
+                f"There is an invisible character (U+{ord(character):04X}) in the query.",
+                "Leave it out.",
+                rule="control_character",
+            )
+
+
+def _one_statement(tokens: list[Token], dialect: str) -> list[Token]:
+    statements: list[list[Token]] = [[]]
+    for token in tokens:
+        if token.token_type is TokenType.SEMICOLON:
+            statements.append([])
+        else:
+            statements[-1].append(token)
+    statements = [statement for statement in statements if statement]
+    if not statements:
+        raise QueryRefusedError("There is no query.", "Send one SELECT.", rule="empty")
+    for statement in statements:
+        _check_first_word(statement, dialect, alone=len(statements) == 1)
+    if len(statements) > 1:
+        raise QueryRefusedError(
+            f"There are {len(statements)} statements.",
+            "Send one query, without anything after it.",
+            rule="several_statements",
+        )
+    return statements[0]
+
+
+def _check_first_word(statement: Sequence[Token], dialect: str, *, alone: bool) -> None:
+    word = statement[0].text.upper()
+    if statement[0].token_type is not TokenType.IDENTIFIER and word in QUERY_WORDS[dialect]:
+        return
+    if word in STATEMENT_WORDS:
+        raise ReadOnlyViolationError(
+            f"{word} is no query.",
+            "Only queries are run: one SELECT, which changes nothing. The schema is read with its own tool.",
+            rule="read_only" if alone else "several_statements",
+        )
+    if alone:
+        raise QueryRefusedError(
+            f"A query does not begin with {statement[0].text[:40]!r}.",
+            "Send one SELECT and nothing else.",
+            rule="syntax",
+        )
+
+
+def _check_shape(tokens: Sequence[Token]) -> None:
+    """Refuse what would take a parser too deep or too long."""
+    depth = run = joins = indexed = 0
+    before = None
+    for token in tokens:
+        kind = token.token_type
+        if kind in _OPENING:
+            depth += 1
+        elif kind in _CLOSING:
+            depth -= 1
+        if kind is TokenType.JOIN:
+            joins += 1
+        elif kind in (TokenType.ON, TokenType.USING, TokenType.CROSS, TokenType.SELECT):
+            joins = 0
+        run = run + 1 if kind in _PREFIXES else 0
+        indexed += kind is TokenType.L_BRACKET and before is TokenType.R_BRACKET
+        before = kind
+        if depth > MAX_DEPTH or run > MAX_DEPTH or indexed > MAX_DEPTH:
+            raise QueryRefusedError("The query nests too deep.", f"At most {MAX_DEPTH} levels; use WITH.", rule="size")
+        if joins > MAX_OPEN_JOINS:
+            raise QueryRefusedError(
+                "Too many joins in a row have no condition.", "Write ON or USING after each JOIN.", rule="size"
+            )
+
+
+def _bracket_limits(tokens: list[Token]) -> list[Token]:
+    """`LIMIT 7 % 4` as `LIMIT (7 % 4)`: sqlglot takes the sign for a percentage, which only DuckDB has."""
+    if not any(token.token_type is TokenType.MOD for token in tokens):
+        return tokens
+    found: list[Token] = []
+    depth = 0
+    limits: list[int] = []  # the depths at which a limit is being read
+    for token in tokens:
+        kind = token.token_type
+        if limits and limits[-1] == depth and kind in _AFTER_LIMIT:
+            found.append(Token(TokenType.R_PAREN, ")"))
+            limits.pop()
+        depth += (kind is TokenType.L_PAREN) - (kind is TokenType.R_PAREN)
+        found.append(token)
+        if kind is TokenType.LIMIT:
+            found.append(Token(TokenType.L_PAREN, "("))
+            limits.append(depth)
+    return found + [Token(TokenType.R_PAREN, ")") for _ in limits]
+
+
+def _parsed(tokens: list[Token], sql: str, dialect: str) -> exp.Expr:
+    try:
+        trees: list[Any] = Dialect.get_or_raise(dialect).parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, sql)
+    except (SqlglotError, RecursionError, ValueError) as error:
+        raise _syntax(error) from None
+    if len(trees) != 1 or trees[0] is None:
+        raise QueryRefusedError("There is not exactly one query.", "Send one SELECT.", rule="several_statements")
+    tree: exp.Expr = trees[0]
+    return tree
+
+
+def _syntax(error: Exception) -> QueryRefusedError:
+    if isinstance(error, RecursionError):
+        return QueryRefusedError("The query nests too deep.", f"At most {MAX_DEPTH} levels; use WITH.", rule="size")
+    # sqlglot underlines the place in the text with terminal codes; the first line says what it missed.
+    first = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
+    return QueryRefusedError(
+        f"The query cannot be parsed: {(first or ['unknown'])[0][:200]}",
+        "Check its syntax for this database.",
+        rule="syntax",
+    )
