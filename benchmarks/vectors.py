@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from racto.knowledge import vectors
 from racto.knowledge.database import Database
+from racto.knowledge.ranges import Ranges
 from racto.knowledge.vectors import Space, VectorSearcher
 
 from .pages import JUDGED, RESULTS
@@ -152,7 +153,7 @@ class Measured:
             "racto exact": lambda query: self.search(query, exact=True),
         }
         for share in SHARES:
-            chosen = ranges_of(count, share)
+            chosen = Ranges(ranges_of(count, share))
             ways[f"racto {share:.0%}"] = lambda query, chosen=chosen: self.search(query, among=chosen)
         ways |= faiss_ways(given)
         questions = self.questions[: 200 if count <= 100_000 else 40]

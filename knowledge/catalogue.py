@@ -16,6 +16,7 @@ from typing import Any
 
 from .errors import InputError, unknown_name
 from .filters import Filters
+from .ranges import Ranges
 
 _COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -230,12 +231,10 @@ def document_at(connection: sqlite3.Connection, collection: Collection, source: 
     return _document(row) if row else None
 
 
-def page_ranges(
-    connection: sqlite3.Connection, collection: Collection, filters: Filters
-) -> list[tuple[int, int]] | None:
-    """The pages of the documents that pass, as ranges of row ids, both ends included; `None` when every document does."""
+def page_ranges(connection: sqlite3.Connection, collection: Collection, filters: Filters) -> Ranges | None:
+    """The row ids of the pages of the documents that pass; `None` when every document does."""
     condition, values = filters.clause()
-    return all_pages(connection, collection.id, condition, values) if condition else None
+    return Ranges(all_pages(connection, collection.id, condition, values)) if condition else None
 
 
 def all_pages(

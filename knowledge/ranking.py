@@ -23,6 +23,7 @@ from .postings import FIELDS, LENGTH
 
 if TYPE_CHECKING:
     from .lists import Flags, Floats, Integers
+    from .ranges import Ranges
 
 WEIGHTS = {"body": 1.0, "name": 4.0, "head": 0.5}
 """How much the BM25 of each field counts in the default ranking; `benchmarks/pages.py` measures what they are worth."""
@@ -97,7 +98,7 @@ class Searcher:
         engine: str = "fields",
         k1: float = 1.5,
         b: float = 0.75,
-        among: Sequence[tuple[int, int]] | None = None,
+        among: Ranges | None = None,
     ) -> list[Hit]:
         """The best pages of a collection, best first; equally good ones in the order of their ids.
 
@@ -106,7 +107,7 @@ class Searcher:
         :param engine: One of `ENGINES`.
         :param k1: How soon more of a term stops counting for more.
         :param b: How much a long page is held against it, 0 to 1.
-        :param among: Ranges of page ids, both ends included, to choose from. Statistics are always those of the whole collection.
+        :param among: The ids of the pages to choose from. Statistics are always those of the whole collection.
         :raises UnknownNameError: there is no such engine.
         :raises CorruptError: the index is damaged.
         """
@@ -139,16 +140,15 @@ class Searcher:
         return statistics
 
 
-def _allowed(statistics: Statistics, among: Sequence[tuple[int, int]] | None) -> Flags | None:
-    """Place → whether the id of the page there lies in one of the ranges."""
+def _allowed(statistics: Statistics, among: Ranges | None) -> Flags | None:
+    """Place → whether the page there may be chosen."""
     import numpy as np
 
     if among is None:
         return None
     flags = np.zeros(len(statistics.lengths[0]), bool)
-    for low, high in among:
-        start, stop = np.searchsorted(statistics.page_ids, (low, high + 1))
-        flags[statistics.places[start:stop]] = True
+    if len(statistics.page_ids):
+        flags[statistics.places[among.places(statistics.page_ids)]] = True
     return flags
 
 

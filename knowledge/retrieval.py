@@ -14,6 +14,7 @@ from .catalogue import Collection
 from .chunk_rows import KeptChunk, page_of
 from .chunks import RetrievalResult
 from .filters import Filters
+from .ranges import Ranges
 from .ranking import Searcher
 from .scope import Scope, scope_of
 from .snippets import query_words
@@ -175,8 +176,8 @@ class Retriever:
         """Let each ranking also score what only the other one found."""
         unread = {page_of(row) for row in found.meaning} - found.words.keys()
         if unread:
-            among = sorted((page, page) for page in unread)
-            for hit in self._words.search(connection, collection.id, wanted, limit=len(among), among=among):
+            among = Ranges((page, page) for page in unread)
+            for hit in self._words.search(connection, collection.id, wanted, limit=len(unread), among=among):
                 found.words[hit.page_id] = hit.score
         space = None if self._store else vectors.space_named(connection, chunk_vectors.space_name(collection))
         if space:
@@ -193,8 +194,8 @@ class Retriever:
         self, connection: sqlite3.Connection, collection: Collection, wanted: Sequence[str], pages: Set[int]
     ) -> dict[int, float]:
         """Page → what its body alone counts, of pages that words found."""
-        among = sorted((page, page) for page in pages)
-        hits = self._words.search(connection, collection.id, wanted, limit=len(among), engine="body", among=among)
+        among = Ranges((page, page) for page in pages)
+        hits = self._words.search(connection, collection.id, wanted, limit=len(pages), engine="body", among=among)
         return dict.fromkeys(pages, 0.0) | {hit.page_id: hit.score for hit in hits}
 
     def _passages(

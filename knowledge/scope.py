@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .catalogue import Collection, all_pages
-from .chunk_rows import page_of, rows_on
+from .chunk_rows import PLACE_BITS, page_of
 from .filters import Filters
+from .ranges import Ranges
 from .stores.filtering import EVERYTHING, And, Comparison, Node, Not, Or, clause, parse
-
-Ranges = list[tuple[int, int]]
 
 _COLUMNS = {
     "source": "documents.source",
@@ -27,7 +25,7 @@ _CHUNKS = f"{_PAGES} JOIN chunks ON chunks.id BETWEEN pages.id << 16 AND (pages.
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What may be looked at, as ranges of row ids, both ends included; `None` when nothing is shut out.
+    """What may be looked at, by row id; `None` when nothing is shut out.
 
     :param chunks: Of those pages.
     """
@@ -37,10 +35,9 @@ class Scope:
 
     def holds(self, chunk: int) -> bool:
         """Whether this chunk may be looked at."""
-        if self.chunks is None:
-            return True
-        place = bisect_right(self.chunks, chunk, key=lambda one: one[0]) - 1
-        return place >= 0 and chunk <= self.chunks[place][1]
+        import numpy as np
+
+        return self.chunks is None or bool(self.chunks.hold(np.array([chunk]))[0])
 
 
 def scope_of(
@@ -59,8 +56,7 @@ def scope_of(
         return Scope(None, None)
     named = set(_fields(node))
     if not named & {"page", "chunk_index"}:
-        pages = all_pages(connection, collection.id, condition, values)
-        return Scope(pages, [rows_on(*one) for one in pages])
+        return _of_pages(Ranges(all_pages(connection, collection.id, condition, values)))
     table, row = (_CHUNKS, "chunks.id") if "chunk_index" in named else (_PAGES, "pages.id")
     rows = [
         found[0]
@@ -70,9 +66,8 @@ def scope_of(
         )
     ]
     if row == "pages.id":
-        pages = _ranges(rows)
-        return Scope(pages, [rows_on(*one) for one in pages])
-    return Scope(_ranges(dict.fromkeys(map(page_of, rows))), _ranges(rows))
+        return _of_pages(_each(rows))
+    return Scope(_each(map(page_of, rows)), _each(rows))
 
 
 def _fields(node: Node) -> Iterable[str]:
@@ -86,12 +81,12 @@ def _fields(node: Node) -> Iterable[str]:
                 yield from _fields(part)
 
 
-def _ranges(rows: Iterable[int]) -> Ranges:
-    """Ascending numbers as ranges."""
-    ranges: Ranges = []
-    for row in rows:
-        if ranges and ranges[-1][1] == row - 1:
-            ranges[-1] = (ranges[-1][0], row)
-        else:
-            ranges.append((row, row))
-    return ranges
+def _of_pages(pages: Ranges) -> Scope:
+    """These pages, and every chunk on them."""
+    import numpy as np
+
+    return Scope(pages, Ranges(np.stack([pages.lows << PLACE_BITS, (pages.highs + 1 << PLACE_BITS) - 1], axis=1)))
+
+
+def _each(rows: Iterable[int]) -> Ranges:
+    return Ranges((row, row) for row in rows)

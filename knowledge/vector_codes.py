@@ -126,6 +126,7 @@ def estimates(codes: Codes, query: Floats) -> Floats:
     padded = np.zeros((width, 8), np.float32)
     padded.ravel()[: len(query)] = query
     patterns = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
-    table = padded @ patterns.T.astype(np.float32)
+    # Not a matrix product: that would wake the threads of BLAS for nothing.
+    table = np.einsum("wb,pb->wp", padded, patterns.astype(np.float32))
     similar: Floats = table.ravel().take(read + np.arange(width) * 256).sum(axis=1)
     return similar

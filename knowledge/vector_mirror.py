@@ -7,11 +7,11 @@ as they were and of the few blocks that are not.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
+from .ranges import Ranges
 from .vector_blocks import block_at, damaged, directory, read_vectors
 from .vector_codes import distances
 
@@ -62,11 +62,6 @@ class Mirror:
     centre: Floats | None
     stretches: list[Stretch]
 
-    @property
-    def count(self) -> int:
-        """How many vectors there are."""
-        return sum(len(stretch.ids) for stretch in self.stretches)
-
     @classmethod
     def read(
         cls,
@@ -98,6 +93,10 @@ class Mirror:
 
     def __len__(self) -> int:
         return sum(len(stretch.ids) for stretch in self.stretches)
+
+    def shares(self, ranges: Ranges | None) -> list[float]:
+        """About which part of each stretch may be found, 0 to 1."""
+        return [1.0 if ranges is None else ranges.share(stretch.ids) for stretch in self.stretches]
 
     def _stretch(
         self,
@@ -153,53 +152,6 @@ def _grouped(blocks: list[tuple[int, int]], starts: set[int]) -> Iterator[list[t
         yield group
 
 
-class Ranges:
-    """Ids that may be found.
-
-    :param pairs: First and last id of each range, in any order; ranges may overlap.
-    """
-
-    def __init__(self, pairs: Sequence[tuple[int, int]]) -> None:
-        import numpy as np
-
-        # Twice as quick as np.array for the tens of thousands of ranges a filter may leave.
-        table = np.fromiter(chain.from_iterable(pairs), np.int64, 2 * len(pairs)).reshape(-1, 2)
-        table = table[table[:, 0] <= table[:, 1]]
-        table = table[np.argsort(table[:, 0], kind="stable")]
-        reach = np.maximum.accumulate(table[:, 1])
-        apart = table[1:, 0] > reach[:-1]
-        some = len(table) > 0
-        self._lows: Integers = table[np.concatenate([[some], apart])[: len(table)], 0]
-        self._highs: Integers = reach[np.concatenate([apart, [some]])[: len(table)]]
-
-    def within(self, ids: Integers) -> tuple[Integers, Integers]:
-        """Where the ids of each range that reaches into these begin and end among them."""
-        import numpy as np
-
-        first = np.searchsorted(self._highs, ids[0])
-        last = np.searchsorted(self._lows, ids[-1], "right")
-        lows, highs = self._lows[first:last], self._highs[first:last]
-        return np.searchsorted(ids, lows), np.searchsorted(ids, highs, "right")
-
-    def hold(self, ids: Integers) -> NDArray[np.bool_]:
-        """Which of these ids lie in a range; there is at least one range."""
-        import numpy as np
-
-        nearest = np.searchsorted(self._lows, ids, "right") - 1
-        held: NDArray[np.bool_] = (nearest >= 0) & (ids <= self._highs[nearest])
-        return held
-
-
-def places_of(starts: Integers, stops: Integers) -> Integers:
-    """Every place from each start to before its stop."""
-    import numpy as np
-
-    lengths = stops - starts
-    before = np.cumsum(lengths) - lengths
-    places: Integers = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
-    return places
-
-
 def best(mirror: Mirror, query: Floats, limit: int, ranges: Ranges | None) -> tuple[Integers, Floats]:
     """The ids of the vectors most similar to the query, at least `limit` where there are so many, and the vectors."""
     import numpy as np
@@ -207,7 +159,7 @@ def best(mirror: Mirror, query: Floats, limit: int, ranges: Ranges | None) -> tu
     scores, ids, numbers = [], [], []
     for stretch in mirror.stretches:
         assert stretch.numbers is not None
-        places = None if ranges is None else places_of(*ranges.within(stretch.ids))
+        places = None if ranges is None else ranges.places(stretch.ids)
         if places is not None and len(places) * _FEW < len(stretch.ids):
             found = stretch.numbers[places] @ query
         else:
@@ -234,9 +186,12 @@ def near_best(scores: Floats, limit: int) -> Integers:
     return np.flatnonzero(scores >= least - _SAME)[: 1_000 + 10 * limit]
 
 
-def nearest(mirror: Mirror, code: Codes, keep: int, ranges: Ranges | None) -> tuple[Integers, Codes]:
+def nearest(
+    mirror: Mirror, code: Codes, keep: int, ranges: Ranges | None, shares: list[float]
+) -> tuple[Integers, Codes]:
     """The codes with the fewest differing bits.
 
+    :param shares: As `Mirror.shares` tells them of the ranges.
     :returns: The serials of at most `keep` and their ids as one (2, n) array, and their codes, (words, n).
     """
     import numpy as np
@@ -244,7 +199,7 @@ def nearest(mirror: Mirror, code: Codes, keep: int, ranges: Ranges | None) -> tu
     places, bits, owners = [np.empty(0, np.int64)], [np.empty(0, np.uint16)], [np.empty(0, np.int64)]
     bound: int | None = None
     for nth, stretch in enumerate(mirror.stretches):
-        found, differing = _near(stretch, code, keep, ranges, bound)
+        found, differing = _near(stretch, code, keep, ranges, shares[nth], bound)
         places.append(found)
         bits.append(differing)
         owners.append(np.full(len(found), nth))
@@ -274,29 +229,26 @@ def _fewest(
 
 
 def _near(
-    stretch: Stretch, code: Codes, keep: int, ranges: Ranges | None, bound: int | None
+    stretch: Stretch, code: Codes, keep: int, ranges: Ranges | None, share: float, bound: int | None
 ) -> tuple[Integers, NDArray[np.uint16]]:
     """The places in a stretch with at most `bound` differing bits; without a bound at least `keep`, where there are so many."""
     import numpy as np
 
     assert stretch.codes is not None
-    count = size = len(stretch.ids)
-    if ranges is not None:
-        starts, stops = ranges.within(stretch.ids)
-        count = int((stops - starts).sum())
-        if count * _FEW < size:
-            places = places_of(starts, stops)
-            differing = distances(stretch.codes[:, places], code)
-            close = slice(None) if bound is None else differing <= bound
-            return places[close], differing[close]
+    size = len(stretch.ids)
+    if ranges is not None and share * _FEW < 1:
+        places = ranges.places(stretch.ids)
+        differing = distances(stretch.codes[:, places], code)
+        close = slice(None) if bound is None else differing <= bound
+        return places[close], differing[close]
     differing = distances(stretch.codes, code)
-    wanted = keep * size // count + 1
+    wanted = int(keep / share) + 1
     while True:
         most = bound if bound is not None else _nth(differing, wanted)
         places = np.flatnonzero(differing <= most)
-        if ranges is not None and count < size:
+        if ranges is not None:
             places = places[ranges.hold(stretch.ids[places])]
-        if bound is not None or len(places) >= min(keep, count):
+        if bound is not None or len(places) >= keep or wanted >= size:
             return places, differing[places]
         wanted *= 2  # fewer of the near ones may be chosen than of all
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from racto.knowledge.database import Database
 from racto.knowledge.postings import IndexedPage, add, remove
+from racto.knowledge.ranges import Ranges
 from racto.knowledge.ranking import Hit, Searcher
 
 JUDGED = Path(__file__).parents[2] / "shared" / "data" / "retrieval"
@@ -47,7 +48,14 @@ class Index:
     ) -> list[Hit]:
         """Search with the standard parameters."""
         with self.database.reading() as connection:
-            return self.searcher.search(connection, COLLECTION, terms, limit=limit, engine=engine, among=among)
+            return self.searcher.search(
+                connection,
+                COLLECTION,
+                terms,
+                limit=limit,
+                engine=engine,
+                among=None if among is None else Ranges(among),
+            )
 
     def rows(self) -> list[tuple[object, ...]]:
         """Everything the index keeps."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from racto.knowledge import vectors
 from racto.knowledge.database import Database
 from racto.knowledge.errors import ConflictError, CorruptError, InputError
+from racto.knowledge.ranges import Ranges
 from racto.knowledge.stores.sqlite import SQLiteStore
 from racto.knowledge.vectors import CODED_FROM, VectorSearcher
 
@@ -66,7 +67,8 @@ class Engine:
         """With the searcher that remembers, or another one."""
         with self.database.reading() as connection:
             how = searcher or self.searcher
-            return how.search(connection, self.space, query.tolist(), limit=limit, among=among, exact=exact)
+            chosen = None if among is None else Ranges(among)
+            return how.search(connection, self.space, query.tolist(), limit=limit, among=chosen, exact=exact)
 
     def pages(self) -> int:
         """The size of the file."""

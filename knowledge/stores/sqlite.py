@@ -12,6 +12,7 @@ from .. import vectors
 from ..chunks import Chunk, ChunkMetadata, RetrievalResult
 from ..database import Database
 from ..errors import InputError
+from ..ranges import Ranges
 from ..vectors import Space, VectorSearcher
 from . import BaseVectorStore
 from .filtering import EVERYTHING, Node, clause, parse
@@ -160,20 +161,14 @@ def _write(connection: sqlite3.Connection, space: Space, chunk: Chunk) -> int:
     return int(row)
 
 
-def _passing(connection: sqlite3.Connection, space: Space, node: Node) -> list[tuple[int, int]]:
-    """The rows of the chunks that pass, as ranges."""
+def _passing(connection: sqlite3.Connection, space: Space, node: Node) -> Ranges:
+    """The rows of the chunks that pass."""
     condition, values = clause(node, _COLUMNS, "metadata")
     rows = connection.execute(
-        f"SELECT id FROM stored_chunks WHERE space_id = ? AND {condition} ORDER BY id",  # noqa: S608 - literals of ours
+        f"SELECT id, id FROM stored_chunks WHERE space_id = ? AND {condition}",  # noqa: S608 - literals of ours
         (space.id, *values),
     )
-    ranges: list[tuple[int, int]] = []
-    for (row,) in rows:
-        if ranges and ranges[-1][1] == row - 1:
-            ranges[-1] = (ranges[-1][0], row)
-        else:
-            ranges.append((row, row))
-    return ranges
+    return Ranges(rows)
 
 
 def _read(connection: sqlite3.Connection, rows: Sequence[int]) -> dict[int, Chunk]:
