@@ -187,7 +187,7 @@ class Accounts:
             cost = await self.cost(account.endpoint, account.endpoint.model, usage)
         await _noted(self._write(account, usage, cost, code_of(error)))
 
-    async def recalled(self, call: Call, response: LLMResponse) -> None:
+    async def recalled(self, call: Call, response: LLMResponse | EmbeddingResponse, cached: str) -> None:
         """Write down an answer of a cache: nobody was asked, nothing was spent."""
         if self._budget is not None:
             from ..knowledge.ledger import Usage
@@ -200,7 +200,7 @@ class Accounts:
                 call.task,
                 cost=Decimal(0),
                 streamed=call.operation == "stream",
-                cached=response.cached or "",
+                cached=cached,
             )
             response.warnings += await _noted(self._budget.record(line))
 

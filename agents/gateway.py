@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -34,7 +35,7 @@ from .asking import Asker, Question
 from .discovery import DISCOVERY, DiscoveryConfig, ParameterDiscoveryCache, Policy
 from .dispatch import Call, Dispatcher
 from .providers import Provider
-from .recall import Asked, Recall, replayed
+from .recall import Asked, Operations, Recall, replayed
 from .requests import chat_request, needs
 from .retry import Retrier, RetryConfig
 from .routes import Routes, Wish
@@ -45,7 +46,7 @@ from .structured import model_of
 if TYPE_CHECKING:
     from ..knowledge.rate_limit import RateLimiter
     from .budget import Budget
-    from .caches import ExactMatchCache
+    from .caches import ExactMatchCache, OperationCache
     from .models import ModelRegistry
     from .nlp import LocalNLI, NLIResult, StanceResult
     from .running_model import RunningModel
@@ -66,6 +67,7 @@ class ModelGateway:
     :param truncator: Shortens the history of calls that are longer than the model reads.
     :param exact_cache: Answers what was asked before.
     :param semantic_cache: Answers what was meant before.
+    :param operation_cache: Embeds and infers once what was embedded and inferred before.
     :param budget: Limits what is spent, and writes down what was.
     :param models: What is known of models beforehand: limits, parameters, prices, who has them.
     :param telemetry: Is told of every call, retry and look into a cache.
@@ -92,6 +94,7 @@ class ModelGateway:
         truncator: TokenTruncator | None = None,
         exact_cache: ExactMatchCache | None = None,
         semantic_cache: SemanticCache | None = None,
+        operation_cache: OperationCache | None = None,
         budget: Budget | None = None,
         models: ModelRegistry | None = None,
         telemetry: Telemetry | None = None,
@@ -113,6 +116,7 @@ class ModelGateway:
         self._truncator = truncator
         cached = exact_cache is not None or semantic_cache is not None
         self._recall = Recall(exact_cache, semantic_cache, telemetry) if cached else None
+        self._operations = Operations(operation_cache, telemetry)
         self._chain = ", ".join(map(str, chain))
         self.routes = Routes(
             chain,
@@ -147,7 +151,7 @@ class ModelGateway:
         async with self._recall.flight(asked):
             response = await self._recall.find(asked)
             if response is not None:
-                await self._accounts.recalled(question, response)
+                await self._accounts.recalled(question, response, response.cached or "")
             else:
                 response = await self._answer(question)
                 # What a stand-in said is not what the model would say: it is given once and not kept.
@@ -175,7 +179,7 @@ class ModelGateway:
         question = await self._question("stream", config, user, component, task, model)
         asked = self._asked(self._recall, question) if self._recall else None
         if self._recall and asked and (kept := await self._recall.find(asked)) is not None:
-            await self._accounts.recalled(question, kept)
+            await self._accounts.recalled(question, kept, kept.cached or "")
             for chunk in replayed(kept):
                 yield chunk
             return
@@ -196,8 +200,11 @@ class ModelGateway:
         """
         wish = Wish("embed", model=config.model, task=task, component=component, needs=frozenset({"embed"}))
         call = Call("embed", self._retrier.deadline(), user, component, task)
-        endpoints = await self._endpoints(call, wish, config)
-        same = [each for each in endpoints if each.model == endpoints[0].model]
+
+        async def embedded() -> EmbeddingResponse:
+            endpoints = await self._endpoints(call, wish, config)
+            same = [each for each in endpoints if each.model == endpoints[0].model]
+            return await self._dispatcher.through(call, same, attempt)
 
         async def attempt(endpoint: Endpoint) -> EmbeddingResponse:
             account = await self._accounts.open(call, endpoint, config)
@@ -210,19 +217,30 @@ class ModelGateway:
             await self._accounts.settle(account, response)
             return response
 
-        return await self._dispatcher.through(call, same, attempt)
+        by = config.model or ", ".join(map(str, self.routes.embedders))
+        response, kept = await self._operations.through("embed", by, config.model_dump(), EmbeddingResponse, embedded)
+        if kept:
+            response.cost = Decimal(0)
+            await self._accounts.recalled(call, response, "operation")
+        return response
 
     async def infer_nli(self, premise: str, hypothesis: str, model: str | None = None) -> NLIResult:
         """Whether the premise entails or contradicts the hypothesis; see `NLP.infer_nli`."""
-        from .nlp import NLP
+        from .nlp import NLP, NLIResult
 
-        return await NLP(local=self._nli, chat=self).infer_nli(premise, hypothesis, model)
+        nlp = NLP(local=self._nli, chat=self)
+        find = partial(nlp.infer_nli, premise, hypothesis, model)
+        return (await self._operations.through("nli", self._judge(model), [premise, hypothesis], NLIResult, find))[0]
 
     async def classify_stance(self, text: str, target: str, model: str | None = None) -> StanceResult:
         """Whether a text is for or against something; see `NLP.classify_stance`."""
-        from .nlp import NLP
+        from .nlp import NLP, StanceResult
 
-        return await NLP(local=self._nli, chat=self).classify_stance(text, target, model)
+        find = partial(NLP(local=self._nli, chat=self).classify_stance, text, target, model)
+        return (await self._operations.through("stance", self._judge(model), [text, target], StanceResult, find))[0]
+
+    def _judge(self, model: str | None) -> str:
+        return model or f"{self._nli.model if self._nli else ''}, {self._chain}"
 
     async def availability(self) -> dict[str, RactoGatewayError | None]:
         """Every provider by name, and the error with which it fails to list its models; `None` when it is there."""

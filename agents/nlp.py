@@ -171,7 +171,7 @@ class NLP:
         if local is not None:
             scores, by = _softmax(local[0])[0].tolist(), local[1]
         else:
-            shown = await self._asked(_NLI, _NLIScores, model, premise=premise, hypothesis=hypothesis)
+            shown = await self._asked(_NLI, NLIScores, model, premise=premise, hypothesis=hypothesis)
             scores, by = _shares([shown.value.entailment, shown.value.neutral, shown.value.contradiction]), shown.by
         named = dict(zip(NLILabel, scores, strict=True))
         best = max(named, key=lambda label: named[label])
@@ -266,13 +266,15 @@ class _Shown(NamedTuple, Generic[S]):
     by: str
 
 
-class _NLIScores(BaseModel):
+class NLIScores(BaseModel):
+    """What a chat model says of a premise and a hypothesis; its name is told to the model, and to who gets no such answer."""
+
     entailment: Score
     neutral: Score
     contradiction: Score
 
     @model_validator(mode="after")
-    def _some(self) -> _NLIScores:
+    def _some(self) -> NLIScores:
         if not self.entailment + self.neutral + self.contradiction:
             raise ValueError("one of the three scores must be more than 0")
         return self

@@ -1,17 +1,22 @@
-"""The two caches around a call, asked in their order: the same words first, the same meaning second."""
+"""The caches around a call: of a chat the same words first, the same meaning second; of an operation without chance its result."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel
 
 from ..knowledge.vocabulary import ChatRequest, LLMResponse, StreamChunk, StreamDelta
 
 if TYPE_CHECKING:
-    from .caches import ExactMatchCache, Flights
+    from .caches import ExactMatchCache, Flights, OperationCache
     from .semantic_cache import SemanticCache
     from .telemetry import Telemetry
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,32 @@ class Recall:
             await self._exact.store(asked.key, response)
         if self._semantic and asked.meaning:
             await self._semantic.store(*asked.meaning, response)
+
+
+class Operations:
+    """Results of what gives the same for the same input (embeddings, inference), where there is a cache for them."""
+
+    def __init__(self, cache: OperationCache | None, telemetry: Telemetry | None = None) -> None:
+        self._cache = cache
+        self._telemetry = telemetry
+
+    async def through(
+        self, operation: str, model: str, asked: Any, kind: type[M], find: Callable[[], Awaitable[M]]
+    ) -> tuple[M, bool]:
+        """The result, and whether it was kept from before; see `OperationCache.through`."""
+        if self._cache is None:
+            return await find(), False
+        found = False
+
+        async def looked() -> M:
+            nonlocal found
+            found = True
+            return await find()
+
+        result = await self._cache.through(operation, model, asked, kind, looked)
+        if self._telemetry:
+            self._telemetry.looked_up("operation", not found)
+        return result, not found
 
 
 def replayed(response: LLMResponse) -> list[StreamChunk]:

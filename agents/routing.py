@@ -286,16 +286,22 @@ def ordered(
         return (apart, not endpoint.local, slow)
 
     best = sorted(given, key=rank)
-    return best, _reason(best[0], by, preferred, price, latency)
+    return best, _reason(best[0], by, preferred, price, latency, first=best[0] == given[0])
 
 
 def _reason(
-    chosen: Endpoint, by: str, preferred: str | None, price: Price, latency: Callable[[Endpoint], float | None]
+    chosen: Endpoint,
+    by: str,
+    preferred: str | None,
+    price: Price,
+    latency: Callable[[Endpoint], float | None],
+    *,
+    first: bool,
 ) -> str:
     if preferred and chosen.provider.name == preferred:
         return f"{preferred} is preferred"
     if by == "chain":
-        return "the first of the chain"
+        return "the first of the chain" if first else f"who has {chosen.model} nearest or cheapest"
     if chosen.local:
         return "local before remote"
     if by == "price":

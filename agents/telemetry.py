@@ -125,7 +125,7 @@ class Telemetry:
         for recorder in self._recorders:
             recorder.retried(provider, model, code)
 
-    def looked_up(self, cache: Literal["exact", "semantic"], hit: bool) -> None:
+    def looked_up(self, cache: Literal["exact", "semantic", "operation"], hit: bool) -> None:
         """A cache was asked."""
         for recorder in self._recorders:
             recorder.looked_up(cache, hit)

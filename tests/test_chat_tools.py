@@ -258,7 +258,7 @@ async def test_every_call_is_in_the_report_and_an_enforced_limit_refuses_the_nex
         assert "confirm=true" in nobody.text
         person = Person(says=False)
         assert (await here.call("budget_set", person, **tiny)).structured["code"] == "declined"
-        assert person.asked == ["Set the daily limit at $0.0001 and the policy to enforce?"]
+        assert person.asked == ["Set the daily limit to $0.0001 and set the policy to enforce?"]
         await here.ok("budget_set", Person(says=True), **tiny)
         refused = await here.call("chat", message="Hello again")
         assert refused.structured["code"] == "budget_exceeded"

@@ -50,7 +50,7 @@ class ModelLine:
 
     def __str__(self) -> str:
         window = f"{self.context_window:,} tokens" if self.context_window else "window unknown"
-        price = "price unknown" if self.input is None else f"${self.input:f} in, ${self.output or 0:f} out"
+        price = "price unknown" if self.input is None else f"${self.input:f} in, ${self.output or Decimal(0):f} out"
         said = [self.model, window, price, " ".join(self.capabilities)]
         said += [self.status] if self.status != "active" else []
         return f"{'* ' if self.chosen else ''}{' · '.join(filter(None, said))}"

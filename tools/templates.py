@@ -12,7 +12,7 @@ from pydantic import Field
 from ..agents.calls import ToolContext
 from ..agents.offers import Changed, ResourceEntry, Toolset
 from ..agents.toolbox import Tool
-from ..knowledge.errors import DeclinedError, InputError
+from ..knowledge.errors import DeclinedError, InputError, RactoGatewayError
 from ..knowledge.prompt_store import PromptStore
 from ..knowledge.prompts import RactoPrompt
 from ..knowledge.templates import StoredTemplate, TemplateStore, compare
@@ -228,6 +228,9 @@ def _line(stored: StoredTemplate) -> TemplateLine:
 
 
 def _compared(first: str, second: str, trials: Sequence[Trial[Answer]]) -> Comparison:
+    if not any(each.first.answer or each.second.answer for each in trials):
+        raise RactoGatewayError(f"No answer came of either. {trials[0].first.error}")
+
     def errors(name: str, outcome: Outcome[Answer]) -> list[str]:
         return [f"{name}: {outcome.error}"] if outcome.error else []
 

@@ -134,28 +134,30 @@ class UsageTools:
         from ..agents.limits import BudgetLimit
 
         limit = BudgetLimit(period, Decimal(str(amount)), scope, name) if period != "none" and amount >= 0 else None
-        whose = f" of {scope} {name}" if name else ""
-        said = (
-            [f"the {period} limit{whose} {f'at {dollars(limit.amount)}' if limit else 'away'}"]
-            if period != "none"
-            else []
-        )
-        said += [f"the policy to {policy}"] if policy != "unchanged" else []
-        answer = await call.confirm(f"Set {' and '.join(said)}?")
+        budget = (await self._services.models()).budget
+        said = []
+        if period != "none":
+            of = f"{period} limit{f' of {scope} {name}' if name else ''}"
+            said.append(f"set the {of} to {dollars(limit.amount)}" if limit else f"remove the {of}")
+            known = [(each.period, each.scope, each.name) for each in await budget.limits()]
+            if not limit and (period, scope, name) not in known:
+                raise InputError(f"There is no {of}.", "usage_report lists them.")
+        said += [f"set the policy to {policy}"] if policy != "unchanged" else []
+        asked = " and ".join(said)
+        answer = await call.confirm(f"{asked[0].upper()}{asked[1:]}?")
         if answer is False:
             raise DeclinedError("The budget was not changed: the person said no.")
         if answer is None and not confirm:
-            raise InputError(
-                f"This would set {' and '.join(said)}.", "Ask the person, then call again with confirm=true."
-            )
-        budget = (await self._services.models()).budget
+            raise InputError(f"This would {asked}.", "Ask the person, then call again with confirm=true.")
         if limit:
             await budget.set_limit(limit)
         elif period != "none" and not await budget.remove_limit(period, scope, name):
-            raise InputError(f"There is no such {period} limit{whose}.", "usage_report lists them.")
+            raise InputError(
+                f"The {of} is one of the settings.", "It is changed there; another amount set here comes before it."
+            )
         if policy != "unchanged":
             await budget.set_policy(policy)
-        return f"Set {' and '.join(said)}."
+        return f"Done: {asked}."
 
 
 async def report(
