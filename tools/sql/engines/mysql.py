@@ -241,6 +241,8 @@ def check(sql: str) -> None:
         raise _refused("it has control characters")
     if not _BEGINS.match(text):
         raise _refused("it does not begin with SELECT, WITH, VALUES or TABLE")
+    if ";" in text.rstrip("; \t\r\n"):
+        raise _refused("it is several statements")
     if any(word in text.lower() for word in _FILES):
         raise _refused("it has to do with files")
 
@@ -277,9 +279,13 @@ def _settings(connection: Any) -> str:
     with connection.cursor() as cursor:
         cursor.execute("SELECT @@version, @@sql_mode")
         version, modes = cursor.fetchone()
-    kept = ",".join(mode for mode in modes.split(",") if mode not in _MODES)
     limit = "max_statement_time = {seconds}" if "mariadb" in version.lower() else "max_execution_time = {milliseconds}"
-    return f"SET SESSION sql_mode = '{kept}', {limit}, lock_wait_timeout = {_LOCK_SECONDS}, innodb_lock_wait_timeout = {_LOCK_SECONDS}"
+    return f"SET SESSION sql_mode = '{plain_modes(modes)}', {limit}, lock_wait_timeout = {_LOCK_SECONDS}, innodb_lock_wait_timeout = {_LOCK_SECONDS}"
+
+
+def plain_modes(modes: str) -> str:
+    """SQL modes without those that give a text another meaning."""
+    return ",".join(mode for mode in modes.split(",") if mode not in _MODES)
 
 
 def _rows(cursor: Any, fields: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
