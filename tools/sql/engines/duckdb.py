@@ -112,7 +112,7 @@ class DuckDBEngine:
         start = time.monotonic()
         self._current()
         with self._explained(limits), self._reading(limits):
-            cursor = self._connection.execute(checked(self._connection, sql, self._tables()))
+            cursor = self._connection.execute(checked(self._connection, sql, self._tables(), self._database))
             rows, truncated = fetch(cursor.fetchmany, limits, start + limits.seconds)
             description = cursor.description or []
         columns = result_columns(
@@ -124,7 +124,7 @@ class DuckDBEngine:
         """The plan that DuckDB draws."""
         self._current()
         with self._explained(limits), self._reading(limits):
-            checked(self._connection, sql, self._tables())
+            checked(self._connection, sql, self._tables(), self._database)
             rows = self._connection.execute(f"EXPLAIN {sql}").fetchall()
         return "\n".join(row[-1] for row in rows).replace(self._database, "database")
 

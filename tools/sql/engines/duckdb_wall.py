@@ -39,14 +39,17 @@ _TOKEN = re.compile(
 )
 
 
-def checked(connection: DuckDBPyConnection, sql: str, tables: Collection[tuple[str, str]]) -> Statement:
+def checked(connection: DuckDBPyConnection, sql: str, tables: Collection[tuple[str, str]], database: str) -> Statement:
     """The one query a text holds, when it reads nothing but these.
 
     :param tables: Schema and name, in lower case.
+    :param database: What lies under the views; nobody names it.
     :raises QueryError: it is none, or it reads something else.
     """
     import duckdb
 
+    if database in sql.lower():
+        raise QueryError("DuckDB was not allowed to read what lies under the views.", _HINT)
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
         raise QueryError(f"This is not one query but {len(statements)}.", "Write one SELECT.")

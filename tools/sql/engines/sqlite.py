@@ -1,9 +1,10 @@
-"""SQLite: a file opened for reading, behind an authorizer that says no to all but reading what the policy shows."""
+"""SQLite: a file opened for reading, behind a wall that says no to all but reading what the policy shows."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -14,8 +15,8 @@ from urllib.parse import quote
 from ....knowledge.errors import ConfigError, InputError, LimitError, QueryError, RactoError
 from ..catalogue import Catalogue
 from .fetching import fetch, no_rows, result_columns, too_big, too_slow
-from .sqlite_authorizer import Authorizer
 from .sqlite_catalogue import tables
+from .sqlite_wall import NOWHERE, Wall, quoted
 
 if TYPE_CHECKING:
     from ..policy import Limits, Policy
@@ -29,7 +30,7 @@ _STEPS = 10_000
 """Instructions between two looks at the clock: a fraction of a millisecond."""
 _LIMITS = {
     sqlite3.SQLITE_LIMIT_SQL_LENGTH: 1_000_000,
-    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_ATTACHED: 1,
     sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1_000,
     sqlite3.SQLITE_LIMIT_VDBE_OP: 1_000_000,
     sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 1,
@@ -42,8 +43,8 @@ _LEAST_BYTES, _MOST_BYTES = 2**20, 2**30 - 1
 class SQLiteEngine:
     """One SQLite file.
 
-    Queries see allowed tables only, and no blocked column even through a view. An allowed view may read tables that are not
-    allowed: it was made to publish them. Masked columns are masked by the guard; where it cannot, because a view reads them, they are refused.
+    Queries see allowed tables only, without blocked columns, masked ones masked. A view of the file may read tables that are not
+    allowed: it was made to publish them. It may read no blocked or masked column.
 
     :raises ConfigError: there is no such file, or it is no database.
     """
@@ -51,7 +52,7 @@ class SQLiteEngine:
     def __init__(self, target: Target, policy: Policy) -> None:
         if target.database in ("", ":memory:"):
             raise ConfigError("SQLite in memory holds nothing to query.", "Name the file of a database.")
-        self._path = Path(target.database).expanduser()
+        self._path = Path(target.database).expanduser().absolute()
         self._policy = policy
         self._state: tuple[int, ...] = ()
         self._connections = contextlib.ExitStack()
@@ -87,7 +88,7 @@ class SQLiteEngine:
         for number, above, _, text in rows:
             depth[number] = depth.get(above, -1) + 1
             lines.append("  " * depth[number] + text)
-        return "\n".join(lines)
+        return "\n".join(lines).replace(f"{self._database}.", "")
 
     def load(self, name: str, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """:raises InputError: always."""
@@ -99,7 +100,7 @@ class SQLiteEngine:
 
     def _rows(self, sql: str, limits: Limits, deadline: float) -> tuple[list[str], list[tuple[Any, ...]], bool]:
         self._current()
-        self._authorizer.look_at(sql)
+        sql = self._wall.passed(sql)
         self._theirs.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(max(limits.result_bytes, _LEAST_BYTES), _MOST_BYTES))
         with self._explained(limits), _clocked(self._theirs, deadline):
             try:
@@ -138,12 +139,13 @@ class SQLiteEngine:
             raise ConfigError(
                 f"There is no database file {self._path.name!r}.", "Say where it is, with its whole path."
             )
-        self._ours = self._connections.enter_context(contextlib.closing(_connect(self._path)))
+        self._database = database = f"racto_{secrets.token_hex(8)}"
+        self._ours = self._connections.enter_context(contextlib.closing(_connect(self._path, "main")))
         # Nothing of ours runs on the connection that queries run on, and the other way round.
-        self._theirs = self._connections.enter_context(contextlib.closing(_connect(self._path)))
+        self._theirs = self._connections.enter_context(contextlib.closing(_connect(self._path, database)))
+        self._wall = Wall(self._ours, self._theirs, database, self._policy)
         for limit, value in _LIMITS.items():
             self._theirs.setlimit(limit, value)
-        self._authorizer = Authorizer(self._ours, self._theirs, self._policy)
         self._state = self._now()
 
     @contextlib.contextmanager
@@ -163,24 +165,27 @@ class SQLiteEngine:
         if limits and code == sqlite3.SQLITE_TOOBIG:
             return too_big(limits)
         if "not authorized" in str(error) or "is prohibited" in str(error):
-            return self._authorizer.refusal()
+            return self._wall.refusal()
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             return ConfigError(
                 f"{self._path.name} is no SQLite database, or is damaged: {error}.", "Name another file."
             )
         if code == sqlite3.SQLITE_CANTOPEN or isinstance(error, OSError):
             return ConfigError(f"{self._path.name} cannot be opened: {error}.", "See that this user may read it.")
-        return QueryError(f"SQLite: {error}.")
+        if NOWHERE in str(error):
+            return QueryError("SQLite: no such table.", "Read the tables of the schema.")
+        return QueryError(f"SQLite: {str(error).replace(f'{self._database}.', '').rstrip('.')}.")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, database: str) -> sqlite3.Connection:
     """A connection that reads only.
 
+    :param database: What the file is called on it.
     :raises sqlite3.Error: the file cannot be opened or is no database.
     """
-    address = f"file:{quote(os.fspath(path.absolute()))}?mode=ro"
+    address = f"file:{quote(os.fspath(path))}?mode=ro"
     try:
-        return _opened(address)
+        return _opened(address, database)
     except sqlite3.OperationalError as error:
         # In a folder where nothing may be written SQLite cannot share a database in WAL mode with a writer. When nothing waits
         # in the WAL, the file is all there is.
@@ -189,23 +194,24 @@ def _connect(path: Path) -> sqlite3.Connection:
             wal.exists() and wal.stat().st_size
         ):
             raise
-        return _opened(f"{address}&immutable=1")
+        return _opened(f"{address}&immutable=1", database)
 
 
-def _opened(address: str) -> sqlite3.Connection:
+def _opened(address: str, database: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        address, uri=True, isolation_level=None, cached_statements=0, timeout=2.0, check_same_thread=False
+        ":memory:" if database != "main" else address,
+        uri=True,
+        isolation_level=None,
+        cached_statements=0,
+        timeout=2.0,
+        check_same_thread=False,
     )
     try:
-        for setting in (
-            "query_only=ON",
-            "trusted_schema=OFF",
-            "temp_store=MEMORY",
-            "mmap_size=0",
-            "cell_size_check=ON",
-        ):
+        if database != "main":
+            connection.execute(f"ATTACH ? AS {quoted(database)}", (address,)).close()
+        for setting in ("trusted_schema=OFF", "temp_store=MEMORY", "mmap_size=0", "cell_size_check=ON"):
             connection.execute(f"PRAGMA {setting}").close()
-        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        connection.execute(f"SELECT count(*) FROM {quoted(database)}.sqlite_schema").fetchone()  # noqa: S608 - quoted
     except BaseException:
         connection.close()
         raise

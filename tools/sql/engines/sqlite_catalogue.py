@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..catalogue import Column, ForeignKey, Index, Table
 from .fetching import sample_text
-from .sqlite_authorizer import quoted
+from .sqlite_wall import quoted
 
 if TYPE_CHECKING:
     from ..policy import Policy
