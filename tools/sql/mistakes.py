@@ -22,6 +22,7 @@ _TABLE = re.compile(
     r"|Table '(?P<mysql>[^']+)' doesn't exist"
     r"|Table with name (?P<duckdb>\S+) does not exist"
 )
+_REFUSED = re.compile(r"no column '([^']+)'")
 _WORD = re.compile(r"\w+")
 _MOST = 5  # places of one column that are told
 
@@ -37,16 +38,13 @@ class Mistakes:
         self._visible = visible
         self.hidden = _names(full) - _names(visible)
 
-    def is_about_a_name(self, error: QueryError) -> bool:
-        """Whether a query failed because something it names is not there, or was not when the schema was read."""
-        if isinstance(error, QueryRefusedError):
-            return error.rule in ("table", "column")
-        return bool(_COLUMN.search(error.message) or _TABLE.search(error.message))
-
     def explained(self, error: QueryError, sql: str) -> QueryError:
         """The error with the nearest names there are, and without names that are hidden, unless the query has them itself."""
-        if isinstance(error, QueryRefusedError):
-            return error  # by the guard, which knows the names
+        if isinstance(error, QueryRefusedError):  # by the guard, which names what is near, but not what is elsewhere
+            found = _REFUSED.search(error.message) if error.rule == "column" else None
+            if found and (places := self._places(found[1])):
+                return QueryRefusedError(error.message, f"{error.hint} {places}".strip(), rule=error.rule)
+            return error
         told = self.hidden.intersection(_words(error.message)) - set(_words(sql))
         if told:
             return QueryError(
@@ -59,14 +57,20 @@ class Mistakes:
         return error
 
     def _about_column(self, name: str) -> str:
+        return self._places(name) or _nearest(
+            name, {column.name for table in self._visible.tables for column in table.columns}
+        )
+
+    def _places(self, name: str) -> str:
+        """The tables that have such a column, as a sentence."""
         tables = [
             quoted(table.name, self._visible.dialect)
             for table in self._visible.tables
             if any(column.name.lower() == name.lower() for column in table.columns)
         ]
-        if tables:
-            return f"{name!r} is a column of {', '.join(tables[:_MOST])}{' and others' if len(tables) > _MOST else ''}."
-        return _nearest(name, {column.name for table in self._visible.tables for column in table.columns})
+        if not tables:
+            return ""
+        return f"{name!r} is a column of {', '.join(tables[:_MOST])}{' and others' if len(tables) > _MOST else ''}."
 
 
 def _names(catalogue: Catalogue) -> set[str]:

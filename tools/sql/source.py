@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
-from ...knowledge.errors import QueryError, ReadOnlyViolationError, unknown_name
+from ...knowledge.errors import QueryError, unknown_name
 from .catalogue import Catalogue, Table
 from .guard import Guard
 from .mistakes import Mistakes
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 FOUND = 20
 """Tables a search brings."""
-
-T = TypeVar("T")
 
 
 class Connected(Protocol):
@@ -90,7 +89,9 @@ class View:
             schema, _, rest = name.rpartition(".")
             table = self.visible.find(name) or self.visible.find(rest, schema)
             if table is None:
-                raise unknown_name("table", name, [one.full_name for one in self.visible.tables])
+                default = self.visible.default_schema
+                known = (one.name if one.schema == default else one.full_name for one in self.visible.tables)
+                raise unknown_name("table", name, known)
             found[table.full_name] = table
         return list(found.values())
 
@@ -188,24 +189,22 @@ class Source:
         rows = min(filter(None, (max_rows, self.limits.rows)), default=0)
         limits = replace(self.limits, rows=rows)
 
-        def run(view: View) -> QueryResult:
+        with self._checked(sql) as view:
             guarded = view.guard.check(sql, max_rows=rows)
             result = self._connection.run(guarded.sql, limits, token=token)
-            if guarded.masked:
-                result.notes.append(f"Values are masked in: {', '.join(guarded.masked)}.")
-            return result
-
-        return self._asked(sql, run)
+        if guarded.masked:
+            result.notes.append(f"Values are masked in: {', '.join(guarded.masked)}.")
+        return result
 
     def explain(self, sql: str, *, token: object = None) -> str:
         """How the database would go about a query, in its own words; it is not run. Raises what `query` does."""
-        return self._asked(
-            sql, lambda view: self._connection.explain(view.guard.check(sql, max_rows=0).sql, self.limits, token=token)
-        )
+        with self._checked(sql) as view:
+            return self._connection.explain(view.guard.check(sql, max_rows=0).sql, self.limits, token=token)
 
     def check(self, sql: str) -> None:
-        """Raise what the guard says against a query; the database is not asked."""
-        self._asked(sql, lambda view: view.guard.check(sql))
+        """Raise what the guard says against a query; it is not run."""
+        with self._checked(sql) as view:
+            view.guard.check(sql)
 
     def problems(self) -> list[str]:
         """What the owner says about the database that does not fit it, one sentence each; asks the database about each query."""
@@ -225,35 +224,28 @@ class Source:
         self._connection.close()
 
     def view(self) -> View:
-        """The schema as it is now: remembered, as long as the database says that it has not changed."""
-        with self._lock:
-            if self._held and self._fresh(self._held) and self._held.full.fingerprint == self._connection.fingerprint():
-                return self._held
-            return self._read()
+        """The schema as it is now: remembered, as long as the database says that it has not changed.
 
-    def _asked(self, sql: str, ask: Callable[[View], T]) -> T:
-        """What `ask` makes of the remembered schema; once more when it fails because the schema has changed since."""
+        A query is never checked against an older one: `*` would bring a protected column that was added since.
+        """
         held = self._held
-        view = held if held and self._fresh(held) else self.view()
-        try:
-            return ask(view)
-        except ReadOnlyViolationError:
-            raise
-        except QueryError as error:
-            if not view.mistakes.is_about_a_name(error):
-                raise view.mistakes.explained(error, sql) from None
-            now = self.view()
-            if now.full.fingerprint == view.full.fingerprint:
-                raise view.mistakes.explained(error, sql) from None
-        try:
-            return ask(now)
-        except QueryError as error:
-            raise now.mistakes.explained(error, sql) from None
+        if (
+            held
+            and time.monotonic() - held.read_at < self._ttl
+            and held.full.fingerprint == self._connection.fingerprint()
+        ):
+            return held
+        with self._lock:
+            if self._held is None or self._held is held:
+                full = self._connection.catalogue(row_counts=self._row_counts, samples=self._samples)
+                self._held = View(full, self.policy, self._semantics)
+            return self._held
 
-    def _fresh(self, view: View) -> bool:
-        return time.monotonic() - view.read_at < self._ttl
-
-    def _read(self) -> View:
-        full = self._connection.catalogue(row_counts=self._row_counts, samples=self._samples)
-        self._held = View(full, self.policy, self._semantics)
-        return self._held
+    @contextmanager
+    def _checked(self, sql: str) -> Generator[View]:
+        """The schema to check a query against; what goes wrong with it is explained by that."""
+        view = self.view()
+        try:
+            yield view
+        except QueryError as error:
+            raise view.mistakes.explained(error, sql) from None
