@@ -19,9 +19,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ..knowledge.errors import ConfigError, unknown_name
 from ..tools import TOOLSETS
+from .databases import DatabaseName, DatabaseSettings, anchored, tables
 
 PREFIX = "RACTO_"
-_UNSHOWN = frozenset({"token", "base_urls", "registry_url", "redis_url"})
+_UNSHOWN = frozenset({"token", "base_urls", "registry_url", "redis_url", "sql_databases"})
 """Settings whose refused values no message repeats: they may hold a key."""
 BUILT_IN = "built-in/lsa"
 """The embedding model that needs nothing; see `knowledge/corpus_embedder.py`."""
@@ -169,6 +170,11 @@ class Settings(BaseModel):
     )
     toolsets: Annotated[Names, AfterValidator(_known_toolsets)] = Field(
         default=tuple(TOOLSETS), min_length=1, description=f"Features to offer, of: {', '.join(TOOLSETS)}."
+    )
+    sql_databases: Annotated[dict[DatabaseName, DatabaseSettings], BeforeValidator(tables)] = Field(
+        default={},
+        description="Databases that may be asked, by a name: shop=~/shop.db,sales=postgresql://me@box/sales in the environment, tables "
+        "[sql_databases.NAME] in the config file.",
     )
     ocr_languages: str = Field(
         default="eng",
@@ -344,6 +350,8 @@ def _read_file(path: Path) -> dict[str, Any]:
     for name in values.keys() - Settings.model_fields.keys():
         nearest = unknown_name("setting", name, Settings.model_fields).hint
         raise ConfigError(f"The config file {path} sets {name!r}, which does not exist.", nearest)
+    if "sql_databases" in values:
+        values["sql_databases"] = anchored(values["sql_databases"], path.parent)
     return {
         name: _anchored(value, path.parent) if name in {"database", "roots", "task_config"} else value
         for name, value in values.items()

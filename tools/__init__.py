@@ -17,6 +17,7 @@ TOOLSETS = {
     "prompts": "prompts",
     "pages": "pages",
     "rag": "rag",
+    "sql": "sql",
     "chat": "chat",
     "models": "models",
     "usage": "usage",

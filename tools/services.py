@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..agents.models import ModelRegistry
     from .libraries import Equipment, Libraries
     from .shared_turns import SharedTurns
+    from .sql.databases import Databases
     from .watches import Watches
 
 OWNER = Caller().name
@@ -40,6 +41,12 @@ def _bare(services: Services) -> Equipment:
     return Equipment()
 
 
+def _no_databases() -> Databases:
+    from .sql.databases import Databases
+
+    return Databases({})
+
+
 def _none(database: Database) -> Models:
     from ..agents.budget import Budget
     from ..agents.gateway import ModelGateway
@@ -57,6 +64,7 @@ class Services:
     :param equip: Makes what libraries are equipped with, over the models; called once, by the first tool that needs one. By default nothing.
     :param follows: Whether followed folders are kept up with: not by a server that changes nothing, nor by a command that soon ends.
     :param turns: Where several servers share the turns of conversations.
+    :param databases: The databases that may be asked.
     :param connect: Makes the way to the models; called once, by the first tool that needs it. By default no model is set up.
     """
 
@@ -66,6 +74,7 @@ class Services:
     equip: Callable[[Services], Equipment] = _bare
     follows: bool = True
     turns: SharedTurns | None = None
+    databases: Databases = field(default_factory=_no_databases)
     _models: Models | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
@@ -100,6 +109,11 @@ class Services:
         if self._models is not None:
             return self._models
         return await asyncio.to_thread(self.connected)
+
+    def close(self) -> None:
+        """Close the database, and end the queries of others: everything that is in the one file is in it."""
+        self.databases.close()
+        self.database.close()
 
     async def aclose(self) -> None:
         """Hang up, if there ever was a connection."""
