@@ -82,7 +82,7 @@ def check_nodes(tree: exp.Expr, dialect: str) -> None:
         if kind is exp.Anonymous or kind is exp.AnonymousAggFunc:
             check_function(node.name, functions)
         elif kind is exp.DataType:
-            _check_type(node)
+            _check_type(node, dialect)
         elif kind is exp.Var:
             _check_word(node.name)
         elif kind is exp.Dot:
@@ -94,6 +94,8 @@ def check_nodes(tree: exp.Expr, dialect: str) -> None:
                 )
         elif kind is exp.Column:
             _check_system_value(node)
+        elif kind is exp.ByteString:
+            _check_escapes(node.name)
         if parts := _PARTS.get(kind):
             _check_parts(node, parts)
 
@@ -142,6 +144,8 @@ def _refuse_node(node: exp.Expr) -> None:
         raise QueryRefusedError(
             "The query has a parameter or a variable.", "Write the value itself into the query.", rule="parameter"
         )
+    if isinstance(node, exp.ObjectIdentifier):
+        raise QueryRefusedError("A cast to a name of the system is not allowed.", "Cast to a plain type.", rule="type")
     if isinstance(node, exp.Func):
         name = node.sql_name()
         raise QueryRefusedError(
@@ -150,14 +154,14 @@ def _refuse_node(node: exp.Expr) -> None:
     raise QueryRefusedError(f"{node.key.upper()} is not allowed in a query.", "Write plain SQL.", rule="construct")
 
 
-def _check_type(node: exp.Expr) -> None:
+def _check_type(node: exp.Expr, dialect: str) -> None:
     kind: Any = node.this
     if kind in _TYPES:
         return
     if kind == exp.DataType.Type.USERDEFINED:
         named = node.args.get("kind")
         name = (named if isinstance(named, str) else named.name if isinstance(named, exp.Identifier) else "").lower()
-        if name in NAMED_TYPES:
+        if name in NAMED_TYPES or (dialect == "sqlite" and _WORD.fullmatch(name)):  # any word is a type in SQLite
             return
     raise QueryRefusedError(
         f"The type {node.sql()[:60]} is not allowed.",
@@ -170,6 +174,12 @@ def _check_word(word: str) -> None:
     # Written as it stands, so it has to be words.
     if not _WORD.fullmatch(word):
         raise QueryRefusedError(f"{word[:40]!r} is not allowed here.", "Write plain SQL.", rule="construct")
+
+
+def _check_escapes(text: str) -> None:
+    r"""`E'…'` is written as it was read, so no backslash in it may stand before anything that could end it."""
+    if re.search(r"\\(?![bfnrtxuU0-7])", text.replace("\\\\", "")):
+        raise QueryRefusedError("An escape in E'…' is not allowed.", "Write the text in plain quotes.", rule="encoding")
 
 
 def _check_system_value(node: exp.Expr) -> None:

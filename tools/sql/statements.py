@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
-from sqlglot.errors import ErrorLevel, SqlglotError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.errors import ErrorLevel, ParseError, SqlglotError, TokenError
+from sqlglot.tokenizer_core import Token, TokenType
 
 from ...knowledge.errors import QueryRefusedError, ReadOnlyViolationError
 from .guard_names import QUERY_WORDS, STATEMENT_WORDS
@@ -33,6 +34,18 @@ _UNICODE_NAME = re.compile(r"""\bu&\s*["`]""", re.IGNORECASE)
 
 _OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE}
 _CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END}
+# Names sqlglot has a grammar of its own for, which a plain call of them does not need and does not survive unchanged.
+_PLAIN_CALLS = {
+    "APPROX_QUANTILE", "ARG_MAX", "ARG_MIN", "CEIL", "CHR", "DATE_PART", "DECODE", "FLOOR", "INITCAP", "JSON_AGG", "MAX", "MAX_BY",
+    "MIN", "MIN_BY", "QUANTILE", "QUANTILE_CONT", "QUANTILE_DISC", "SUBSTR",
+}  # fmt: skip
+_MARK = "\x01"
+"""Before such a name no grammar knows it; no query can hold this sign."""
+
+_NUMERIC = {
+    exp.DataType.Type[name]
+    for name in ("DECIMAL", "BIGDECIMAL", "BOOLEAN", "DATE", "DATETIME", "TIMESTAMP", "TIME", "TIMESTAMPTZ")
+}
 _AFTER_LIMIT = {
     TokenType.R_PAREN,
     TokenType.OFFSET,
@@ -69,7 +82,9 @@ def read(sql: str, dialect: str) -> exp.Expr:
 
 
 def write(tree: exp.Expr, dialect: str) -> str:
-    """The tree as one line of SQL, without comments."""
+    """The tree as one line of SQL, without comments; the tree may be changed by it."""
+    if dialect == "mysql":
+        _as_mariadb_reads(tree)
     try:
         return tree.sql(dialect, comments=False, normalize_functions=False, unsupported_level=ErrorLevel.RAISE)
     except (SqlglotError, RecursionError, ValueError) as error:
@@ -82,6 +97,19 @@ def reread(sql: str, dialect: str) -> exp.Expr:
     :raises QueryRefusedError: it is not one statement.
     """
     return _parsed(_one_statement(_tokens(sql, dialect), dialect), sql, dialect)
+
+
+def _as_mariadb_reads(tree: exp.Expr) -> None:
+    """`a REGEXP b` stays an operator: sqlglot writes REGEXP_LIKE, which MariaDB does not have."""
+    for node in reversed(list(tree.find_all(exp.RegexpLike))):
+        sides = [
+            side if isinstance(side, (exp.Column, exp.Literal, exp.Anonymous, exp.Paren)) else exp.Paren(this=side)
+            for side in (node.this, node.expression)
+        ]
+        text = exp.Var(
+            this=" REGEXP ".join(side.sql("mysql", comments=False, normalize_functions=False) for side in sides)
+        )
+        node.replace(text if isinstance(node.parent, exp.Paren) else exp.Paren(this=text))
 
 
 def _check_text(sql: str) -> None:
@@ -166,6 +194,10 @@ def _one_statement(tokens: list[Token], dialect: str) -> list[Token]:
         raise QueryRefusedError("There is no query.", "Send one SELECT.", rule="empty")
     for statement in statements:
         _check_first_word(statement, dialect, alone=len(statements) == 1)
+    if dialect == "mysql" and any(token.token_type is TokenType.INTO for token in statements[0]):
+        raise ReadOnlyViolationError(
+            "SELECT INTO writes.", "Leave the clause out; a query only reads.", rule="read_only"
+        )
     if len(statements) > 1:
         raise QueryRefusedError(
             f"There are {len(statements)} statements.",
@@ -176,7 +208,7 @@ def _one_statement(tokens: list[Token], dialect: str) -> list[Token]:
 
 
 def _check_first_word(statement: Sequence[Token], dialect: str, *, alone: bool) -> None:
-    word = statement[0].text.upper()
+    word = statement[0].text.upper().partition(" ")[0]
     if statement[0].token_type is not TokenType.IDENTIFIER and word in QUERY_WORDS[dialect]:
         return
     if word in STATEMENT_WORDS:
@@ -239,6 +271,11 @@ def _bracket_limits(tokens: list[Token]) -> list[Token]:
 
 
 def _parsed(tokens: list[Token], sql: str, dialect: str) -> exp.Expr:
+    marked = False
+    for name, bracket in pairwise(tokens):
+        if bracket.token_type is TokenType.L_PAREN and name.text.upper() in _PLAIN_CALLS:
+            name.text = _MARK + name.text
+            marked = True
     try:
         trees: list[Any] = Dialect.get_or_raise(dialect).parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, sql)
     except (SqlglotError, RecursionError, ValueError) as error:
@@ -246,16 +283,41 @@ def _parsed(tokens: list[Token], sql: str, dialect: str) -> exp.Expr:
     if len(trees) != 1 or trees[0] is None:
         raise QueryRefusedError("There is not exactly one query.", "Send one SELECT.", rule="several_statements")
     tree: exp.Expr = trees[0]
+    if marked:
+        for call in tree.find_all(exp.Anonymous):
+            call.set(
+                "this",
+                exp.Identifier(this=call.name.lstrip(_MARK), quoted=True)
+                if isinstance(call.this, exp.Expr)
+                else call.name.lstrip(_MARK),
+            )
+    if dialect == "sqlite":
+        _as_sqlite_means(tree)
     return tree
+
+
+def _as_sqlite_means(tree: exp.Expr) -> None:
+    for node in tree.find_all(exp.Join, exp.DataType):
+        if isinstance(node, exp.DataType):
+            # Only the affinity counts, and sqlglot would change it.
+            if node.this in _NUMERIC:
+                node.replace(
+                    exp.DataType(this=exp.DataType.Type.USERDEFINED, kind=exp.Identifier(this="NUMERIC", quoted=False))
+                )
+        elif node.kind == "CROSS" and not (node.args.get("on") or node.args.get("using")):
+            # sqlglot reads a comma as CROSS JOIN, which tells SQLite not to reorder the tables.
+            node.set("kind", None)
 
 
 def _syntax(error: Exception) -> QueryRefusedError:
     if isinstance(error, RecursionError):
         return QueryRefusedError("The query nests too deep.", f"At most {MAX_DEPTH} levels; use WITH.", rule="size")
-    # sqlglot underlines the place in the text with terminal codes; the first line says what it missed.
-    first = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
+    where = ""
+    if isinstance(error, ParseError) and error.errors:
+        first = error.errors[0]
+        where = f" at line {first.get('line')}, column {first.get('col')}, near {str(first.get('highlight'))[:60]!r}"
+    elif isinstance(error, TokenError):
+        where = ": a text or a name in quotes has no end"
     return QueryRefusedError(
-        f"The query cannot be parsed: {(first or ['unknown'])[0][:200]}",
-        "Check its syntax for this database.",
-        rule="syntax",
+        f"The query cannot be parsed{where}.", "Check its syntax for this database.", rule="syntax"
     )

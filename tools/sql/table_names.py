@@ -117,7 +117,7 @@ class TableNames:
             node.set("this", exp.Identifier(this=known.name, quoted=True))
         if qualify or self.dialect == "postgres":
             schema = known.schema or MAIN.get(self.dialect, "")
-            node.set("db", exp.Identifier(this=schema, quoted=True) if schema else None)
+            node.set("db", exp.Identifier(this=schema, quoted=schema != "public") if schema else None)
         if not known.protected:
             if not exact and not node.args.get("alias"):
                 node.set("alias", exp.TableAlias(this=written.copy()))
