@@ -147,10 +147,15 @@ def order(values: Sequence[Any]) -> dict[Any, float] | None:
         return {value: value.hour * 3600 + value.minute * 60 + value.second for value in values}
     if not all(isinstance(value, str) for value in values):
         return None
+    values = list(dict.fromkeys(values))
     for words in _ORDERS:
+        if _place(values[0].strip().lower(), words) is None:
+            continue
         places = {value: _place(value.strip().lower(), words) for value in values}
         if None not in places.values():
             return {value: float(place) for value, place in places.items() if place is not None}
+    if not _RANGE.fullmatch(values[0].strip()):
+        return None
     found = {value: _RANGE.fullmatch(value.strip()) for value in values}
     if len(found) > 1 and all(found.values()):
         return {value: float(match[1]) - value.strip().startswith("<") for value, match in found.items() if match}

@@ -7,7 +7,7 @@ from typing import Any
 
 from ....knowledge.errors import InputError
 from .columns import Field
-from .data import LINE, NAMES, Axis, Plot, Sheet, bins, kept_series, place, sheet, time_axis, titles
+from .data import LINE, Axis, Plot, Sheet, bins, kept_series, place, sheet, time_axis, titles
 from .spec import ChartSpec
 from .words import number_text, time_edges, time_text
 
@@ -95,7 +95,7 @@ def _shown(groups: Mapping[str, Sequence[float]], made: Sheet) -> list[str]:
     if not names:
         middle = {name: sorted(values)[len(values) // 2] for name, values in groups.items()}
         names = sorted(groups, key=lambda name: -middle[name])
-    if len(names) > NAMES:
+    if len(names) > BOXES:
         largest = set(sorted(names, key=lambda name: -len(groups[name]))[:BOXES])
         made.notes.append(f"The {BOXES} with the most rows of {len(names):,} are shown.")
         names = [name for name in names if name in largest]

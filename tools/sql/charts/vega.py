@@ -242,7 +242,7 @@ def _boxes(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
 def _violins(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     count = len(made.marks)
-    size = _size(count, made.lying, each=60)
+    size = _size(count, made.lying, each=48)
     outline, middles = [], []
     for at, mark in enumerate(made.marks):
         outline += [
@@ -372,6 +372,8 @@ def _expression(values: Sequence[float]) -> str:
     low, high = min(values), max(values)
     step, most = (high - low) / 8, max(abs(low), abs(high))
     digits = min(15, max(3, math.ceil(math.log10(most / step)) + 1)) if 0 < step < most else 3
+    if digits > 4 and most < 1e15:  # `1.00001M` is no easier to read than `1,000,010`
+        return "format(datum.value, ',.15~g')"
     return (
         f"abs(datum.value) >= 1e15 || (datum.value != 0 && abs(datum.value) < 1e-4) ? format(datum.value, '.{digits}~g') : "
         f"abs(datum.value) >= 1e4 ? replace(format(datum.value, '.{digits}~s'), 'G', 'B') : format(datum.value, ',.{digits + 3}~g')"

@@ -44,10 +44,11 @@ def number_text(value: float, digits: int = 3) -> str:
     size = abs(value)
     if size >= 1e15 or 0 < size < 1e-4:
         return f"{value:.3g}"
+    rounded = float(f"{size:.{digits}g}")
     for scale, letter in _SCALES:
-        if round(size, 6) >= scale:
+        if rounded >= scale:
             per = 1e3 if letter == "k" else scale
-            return f"{value / per:.{digits}g}{letter}" if size / per < 1000 else f"{value / per:,.0f}{letter}"
+            return f"{value / per:.{digits}g}{letter}" if rounded / per < 1000 else f"{value / per:,.0f}{letter}"
     return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
 
 
@@ -78,10 +79,14 @@ def label(value: Any) -> str:
 
 def labels(values: Iterable[Any]) -> list[str]:
     """Each value as a name short enough to show; those of different values stay different."""
+    known: dict[str, str] = {}
     shown: dict[str, str] = {}
     taken: set[str] = set()
     names = []
     for value in values:
+        if type(value) is str and value in known:
+            names.append(known[value])
+            continue
         full = label(value)
         if full not in shown:
             name, number = cut(full), 2
@@ -90,6 +95,8 @@ def labels(values: Iterable[Any]) -> list[str]:
             shown[full] = name
             taken.add(name)
         names.append(shown[full])
+        if type(value) is str:
+            known[value] = shown[full]
     return names
 
 
