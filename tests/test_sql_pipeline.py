@@ -544,7 +544,7 @@ def test_connections_and_schema_are_kept_between_runs(database: str) -> None:
     with SQLAnalystPipeline(kit, run_pandas=False, run_answer=False, chart=None) as pipeline:
         for _ in range(3):
             pipeline.run("How many?", connection_string=database)
-        ((source, _),) = pipeline._opened._sources.values()
+        (source,) = pipeline._opened._sources.values()
         assert len(source._connection.pids) == 1  # type: ignore[attr-defined] # the one of workers.py
     assert source._connection.pids == []  # type: ignore[attr-defined] # likewise
 
