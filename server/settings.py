@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ..knowledge.errors import ConfigError, unknown_name
 from ..tools import TOOLSETS
-from .databases import DatabaseName, DatabaseSettings, anchored, tables
+from .database_settings import DatabaseName, DatabaseSettings, anchored, tables
 
 PREFIX = "RACTO_"
 _UNSHOWN = frozenset({"token", "base_urls", "registry_url", "redis_url", "sql_databases"})

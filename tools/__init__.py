@@ -17,7 +17,7 @@ TOOLSETS = {
     "prompts": "prompts",
     "pages": "pages",
     "rag": "rag",
-    "sql": "sql",
+    "sql": "sql_tools",
     "chat": "chat",
     "models": "models",
     "usage": "usage",

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...agents.calls import Blob, Text, ToolOutput
-from .exports import jsonable
+from ..agents.calls import Blob, Text, ToolOutput
+from .sql.exports import jsonable
 
 if TYPE_CHECKING:
-    from .answers import SQLAnalystResult
-    from .charts import Drawn
-    from .results import QueryResult
+    from .sql.answers import SQLAnalystResult
+    from .sql.charts import Drawn
+    from .sql.results import QueryResult
 
 LONGEST_CELL = 200
 """Characters of a value that are shown; the whole value is there for SQL to cut as it is needed."""

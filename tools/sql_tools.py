@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from ...agents.calls import ToolContext, ToolOutput
-from ...agents.offers import ResourceEntry, Toolset
-from ...agents.toolbox import Tool
-from ...knowledge.errors import DeclinedError, InputError, RactoError, UnknownNameError
-from .charts.view import VIEW_URI, ChartView
-from .databases import Configured
-from .kept_results import KeptResults
+from ..agents.calls import ToolContext, ToolOutput
+from ..agents.offers import ResourceEntry, Toolset
+from ..agents.toolbox import Tool
+from ..knowledge.errors import DeclinedError, InputError, RactoError, UnknownNameError
+from .sql.charts.view import VIEW_URI, ChartView
+from .sql.databases import Configured
+from .sql.kept_results import KeptResults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ..services import Services
-    from .charts import ChartSpec, Drawn
-    from .results import QueryResult
-    from .source import Source
-    from .tool_results import DatabaseLine, DatabaseList
+    from .services import Services
+    from .sql.charts import ChartSpec, Drawn
+    from .sql.results import QueryResult
+    from .sql.source import Source
+    from .sql_results import DatabaseLine, DatabaseList
 
 PATIENCE = 600.0
 """Seconds a query or a model may take, at most; the settings of a database say what its queries may."""
@@ -61,7 +61,7 @@ class SqlTools:
 
     async def sql_databases(self) -> DatabaseList:
         """List the databases that may be asked, each with its kind and what is in it."""
-        from .tool_results import DatabaseList
+        from .sql_results import DatabaseList
 
         return DatabaseList(list(await asyncio.gather(*map(self._line, self._databases.listed))))
 
@@ -100,7 +100,7 @@ class SqlTools:
         """Run one read-only query, checked before it runs: what may not be read is refused by name, with what would be allowed. Comes back
         as rows, and as a picture when a chart is asked for.
         """
-        from .tool_results import Rows
+        from .sql_results import Rows
 
         if bool(sql.strip()) == bool(cursor):
             raise InputError("Give either sql or cursor.", 'For example sql="SELECT count(*) FROM orders".')
@@ -130,11 +130,11 @@ class SqlTools:
         """Have another model write the query, run it and put the result into words, with the query, its rows and a chart to check it by.
         Costs what that model costs; sql_schema and sql_query are free, and you can write SQL yourself.
         """
-        from ..chat import ask, named
-        from ..rag import Asking
-        from .pipeline import SQLAnalystPipeline
-        from .tool_results import Rows, answer_output
-        from .verified import VerifiedQueries
+        from .chat import ask, named
+        from .rag import Asking
+        from .sql.pipeline import SQLAnalystPipeline
+        from .sql.verified import VerifiedQueries
+        from .sql_results import Rows, answer_output
 
         source = await self._source(database)
         models = await self._services.models()
@@ -164,7 +164,7 @@ class SqlTools:
 
         :param confirm: the person has seen the query and said yes
         """
-        from .verified import VerifiedQueries
+        from .sql.verified import VerifiedQueries
 
         source = await self._source(database)
         await asyncio.to_thread(source.check, sql)
@@ -185,14 +185,14 @@ class SqlTools:
 
     async def _asked(self, source: Source, how: Literal["query", "explain"], sql: str) -> QueryResult | str:
         """Run it in a thread; whoever waits may be cancelled, and the query ends then."""
-        from .asking import cancellable
+        from .sql.asking import cancellable
 
         token = object()
         ask: Callable[[], QueryResult | str] = partial(getattr(source, how), sql, token=token)
         return await cancellable(ask, lambda: source.cancel(token))
 
     async def _line(self, one: Configured) -> DatabaseLine:
-        from .tool_results import DatabaseLine
+        from .sql_results import DatabaseLine
 
         try:
             async with asyncio.timeout(LOOK_SECONDS):
@@ -244,8 +244,10 @@ class DatabaseSchemas:
         return [one.name for one in self._databases.listed if one.name.startswith(prefix)]
 
 
-def offered(services: Services) -> Toolset:
-    """The tools and resources over the configured databases."""
+def toolset(services: Services) -> Toolset:
+    """The tools over the configured databases; none where none is configured, so that nobody pays for reading about them."""
+    if not services.databases.listed:
+        return Toolset("sql")
     tools = SqlTools(services)
     return Toolset(
         "sql",
@@ -266,13 +268,13 @@ def _wanted(chart: Chart, x: str, y: list[str], color: str, title: str) -> Chart
         if x or y or color or title:
             raise InputError("What to draw is missing.", "Give chart=bar or another kind beside its columns.")
         return "auto" if chart == "auto" else None
-    from .charts import ChartSpec
+    from .sql.charts import ChartSpec
 
     return ChartSpec(chart_type=chart, x=x or None, y=y or None, color=color or None, title=title)
 
 
 def _spec(fields: Mapping[str, object]) -> ChartSpec:
-    from .charts import as_spec
+    from .sql.charts import as_spec
 
     return as_spec(fields)
 
@@ -280,7 +282,7 @@ def _spec(fields: Mapping[str, object]) -> ChartSpec:
 async def _drawn(result: QueryResult, wanted: ChartSpec | Literal["auto"] | None) -> Drawn | None:
     if not wanted or not result.rows:
         return None
-    from .charts import drawn
+    from .sql.charts import drawn
 
     return await asyncio.to_thread(drawn, result, wanted)
 
