@@ -256,11 +256,11 @@ class _Worker:
         deadline = time.monotonic() + limits.seconds + GRACE_SECONDS
         self.process.send({**request, "limits": asdict(limits)}, limits.result_bytes + _FRAMING_BYTES)
         rows: list[tuple[Any, ...]] = []
-        try:
-            while (frame := self._wait(deadline))["kind"] == "rows":
+        while (frame := self._wait(deadline)).get("kind") == "rows":
+            try:
                 rows += unpack_rows(frame["columns"])
-        except (ValueError, LookupError, TypeError):
-            raise _EndedError(QueryError("The process that queries gave an answer that is none.")) from None
+            except (ValueError, LookupError):
+                raise _EndedError(QueryError("The process that queries gave an answer that is none.")) from None
         return frame, rows
 
     def _wait(self, deadline: float) -> Frame:
@@ -270,7 +270,7 @@ class _Worker:
             if process.exit_code == 0 and process.ready:
                 raise _LeftError
             raise _EndedError(self._explain_end())
-        if frame["kind"] != "error":
+        if frame.get("kind") != "error":
             return frame
         if not process.ready:
             raise _EndedError(unpack_error(frame))  # it has no connection, and leaves

@@ -135,7 +135,7 @@ class DuckDBEngine:
         """
         if self._path or name_.lower() in (table.lower() for table in self._files):
             raise InputError(
-                f"A table {name_!r} cannot be brought here.", "Bring it to DuckDB in memory, under another name."
+                f"Rows cannot be loaded as {name_!r} here.", "Load them into DuckDB in memory, under another name."
             )
         types, values = _columns(names, rows)
         columns = ", ".join(f"{name(column)} {type_}" for column, type_ in zip(names, types, strict=True))

@@ -92,7 +92,7 @@ class SQLiteEngine:
 
     def load(self, name: str, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """:raises InputError: always."""
-        raise InputError("A table cannot be brought to SQLite.", "Bring it to DuckDB.")
+        raise InputError("Rows cannot be loaded into SQLite.", "Load them into DuckDB in memory.")
 
     def close(self) -> None:
         """Close the file."""
