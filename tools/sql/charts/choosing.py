@@ -170,9 +170,9 @@ def completed(result: QueryResult, spec: ChartSpec) -> tuple[ChartSpec, dict[str
     """
     found = {field.name: field for field in fields(result)}
     kind = spec.chart_type
-    x = _named(spec.x, found)
+    x = _named(spec.x, found) if spec.x is not None else None
     ys = [_named(name, found) for name in ([spec.y] if isinstance(spec.y, str) else spec.y or [])]
-    color = _named(spec.color, found)
+    color = _named(spec.color, found) if spec.color is not None else None
     if kind == "histogram" and x is None and ys:
         x, ys = ys[0], []
     if kind == "heatmap" and ys and ys[0].numeric and color and not color.numeric:
@@ -199,9 +199,7 @@ def completed(result: QueryResult, spec: ChartSpec) -> tuple[ChartSpec, dict[str
     return spec.model_copy(update=made), {field.name: field for field in (x, color, *ys) if field}
 
 
-def _named(name: str | None, found: dict[str, Field]) -> Field | None:
-    if name is None:
-        return None
+def _named(name: str, found: dict[str, Field]) -> Field:
     if name in found:
         return found[name]
     same = [field for known, field in found.items() if known.lower() == name.lower()]

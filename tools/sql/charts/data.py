@@ -6,7 +6,6 @@ Nothing is left out silently: what was added up, averaged, sampled or dropped is
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -127,7 +126,7 @@ def sheet(spec: ChartSpec, used: Mapping[str, Field], *, named: int = 0) -> Shee
     series: Sequence[str] = labels(used[spec.color].raw) if spec.color else [""] * rows
     made = Sheet(spec, [], [], [], ranked, all(y.additive for y in ys), "", notes)
     lost = 0
-    for y in ys or [None]:
+    for y in ys or (None,):
         own = title_of(y.name) if y and len(ys) > 1 else None
         values: Sequence[float | None] = y.numbers if y else [1.0] * rows
         for place, name, value in zip(places, series, values, strict=True):
@@ -218,10 +217,10 @@ def kept_series(made: Sheet) -> list[str]:
     """The series, largest first where they have no order; beyond `SERIES` the smallest are put together or left out."""
     if made.spec.color is None and isinstance(made.spec.y, list):
         return list(dict.fromkeys(made.c))
-    size: Counter[str] = Counter()
+    size: dict[str, float] = {}
     for c, y in zip(made.c, made.y, strict=True):
-        size[c] += abs(y)  # type: ignore[assignment]  # a Counter adds floats as well
-    names = [name for name, _ in size.most_common()]
+        size[c] = size.get(c, 0.0) + abs(y)
+    names = sorted(size, key=lambda name: -size[name])
     if len(names) <= SERIES:
         ordered = order(names)
         return sorted(names, key=lambda name: ordered[name]) if ordered else names

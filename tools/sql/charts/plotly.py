@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ....knowledge.errors import ConfigError
+from .channels import COLORS, GREY
 from .data import OTHER, Axis, Plot
 from .plots import plot
 from .spec import ChartSpec
-from .vega import COLORS, GREY
 from .words import number_text, time_format
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def figure(result: QueryResult, spec: ChartSpec) -> Any:
     :raises InputError: these columns cannot be drawn that way.
     """
     try:
-        import plotly.graph_objects as go
+        import plotly.graph_objects as go  # type: ignore[import-untyped]  # Plotly has no types
     except ImportError:
         raise ConfigError(
             "Plotly is not installed.", "Install it: pip install plotly. Pictures need no Plotly."

@@ -77,7 +77,7 @@ def heatmap(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
     notes: list[str] = []
     value = used[spec.color] if spec.color else None
     x, y = used[spec.x or ""], used[spec.y if isinstance(spec.y, str) else (spec.y or [""])[0]]
-    numbers = value.numbers if value else [1.0] * len(x.raw)
+    numbers: list[float | None] = value.numbers if value else [1.0] * len(x.raw)
     additive = value is None or value.additive
     across, x_names = _side(x, numbers, notes)
     up, y_names = _side(y, numbers, notes)

@@ -6,26 +6,33 @@ from a database is only ever a value, so there is nothing in it to escape from.
 
 from __future__ import annotations
 
-import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from .data import LINE, OTHER, Axis, Plot
+from .channels import (
+    COLORS,
+    GREY,
+    HEIGHT,
+    LABEL_PIXELS,
+    WIDTH,
+    along,
+    colors,
+    expression,
+    from_zero,
+    milliseconds,
+    number,
+    size,
+    turned,
+)
+from .data import OTHER, Plot
 from .plots import plot
 from .spec import ChartSpec
-from .words import number_text, time_format
+from .words import number_text
 
 if TYPE_CHECKING:
     from ..results import QueryResult
-
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#4D4D4D", "#B8A000")
-"""Told apart with any kind of colour vision (Okabe and Ito 2008; its yellow darkened and its black lightened for white paper)."""
-GREY = "#A0A0A0"
-"""Of what is put together as `OTHER`."""
-WIDTH, HEIGHT = 640, 360
-LABEL_PIXELS = 200
 
 _CONFIG: dict[str, Any] = {
     "background": "white",
@@ -55,7 +62,7 @@ def vega_lite(result: QueryResult, spec: ChartSpec) -> dict[str, Any]:
 
 def drawing(made: Plot) -> dict[str, Any]:
     """A plot as a Vega-Lite specification."""
-    layers, size = _DRAWN[made.type](made)
+    layers, extent = _DRAWN[made.type](made)
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "description": made.alt,
@@ -64,7 +71,7 @@ def drawing(made: Plot) -> dict[str, Any]:
             "subtitle": [line for note in made.notes for line in textwrap.wrap(note, 96)],
         },
         "data": {"values": [_plain(mark) for mark in made.marks]},
-        **size,
+        **extent,
         "layer": layers,
         "config": _CONFIG,
     }
@@ -74,21 +81,15 @@ def _plain(mark: Mapping[str, Any]) -> dict[str, Any]:
     return {key: milliseconds(value) if isinstance(value, datetime) else value for key, value in mark.items()}
 
 
-def milliseconds(when: datetime) -> int:
-    """Since 1970, as JavaScript counts."""
-    since = when - datetime(1970, 1, 1)
-    return (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000
-
-
 def _bars(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     names, series = made.x.names, made.color.names if made.color else ()
     grouped = len(series) > 1 and not made.stacked
-    encoding = {"x": _along(made.x, made.lying), "y": _number(made.y, made.marks, "y", zero=True, stack=made.stacked)}
+    encoding = {"x": along(made.x, made.lying), "y": number(made.y, made.marks, "y", zero=True, stack=made.stacked)}
     if made.color:
-        encoding["color"] = _colors(made.color)
+        encoding["color"] = colors(made.color)
     if grouped:
         encoding["xOffset"] = {"field": "c", "type": "nominal", "sort": None, "scale": {"domain": list(series)}}
-    layers = [{"mark": {"type": "bar", "color": COLORS[0]}, "encoding": _turned(encoding, made.lying)}]
+    layers = [{"mark": {"type": "bar", "color": COLORS[0]}, "encoding": turned(encoding, made.lying)}]
     if len(series) < 2 and len(names) <= (30 if made.lying else 12) and min(mark["y"] for mark in made.marks) >= 0:
         for mark in made.marks:
             mark["t"] = number_text(mark["y"])
@@ -97,18 +98,18 @@ def _bars(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
             "text": {"field": "t", "type": "nominal"}
         }
         text = {"type": "text", "fontSize": 11, "color": "#333333", **beside}
-        layers.append({"mark": text, "encoding": _turned(plain, made.lying)})
-    return layers, _size(len(names), made.lying, each=8 + 9 * len(series) if grouped else 22)
+        layers.append({"mark": text, "encoding": turned(plain, made.lying)})
+    return layers, size(len(names), made.lying, each=8 + 9 * len(series) if grouped else 22)
 
 
 def _lines(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     area = made.type == "area"
     encoding = {
-        "x": _along(made.x, False),
-        "y": _number(made.y, made.marks, "y", zero=area or _from_zero(made.marks), stack=made.stacked),
+        "x": along(made.x, False),
+        "y": number(made.y, made.marks, "y", zero=area or from_zero(made.marks), stack=made.stacked),
     }
     if made.color:
-        encoding["color"] = _colors(made.color)
+        encoding["color"] = colors(made.color)
     most = len(made.marks) / max(1, len(made.color.names) if made.color else 1)
     # One place makes no line; a few read better with their points.
     point: Any = (
@@ -120,19 +121,19 @@ def _lines(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     if area:
         mark = {"type": "area", "line": not made.stacked, "point": point, "color": COLORS[0]}
         mark["fillOpacity"] = 0.85 if made.stacked else 0.3
-    return [{"mark": mark, "encoding": encoding}], _size(len(made.x.names) or 99, False)
+    return [{"mark": mark, "encoding": encoding}], size(len(made.x.names) or 99, False)
 
 
 def _points(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     encoding = {
-        "x": _along(made.x, False) if made.x.kind != "number" else _number(made.x, made.marks, "x"),
-        "y": _number(made.y, made.marks, "y"),
+        "x": along(made.x, False) if made.x.kind != "number" else number(made.x, made.marks, "x"),
+        "y": number(made.y, made.marks, "y"),
     }
     if made.color:
-        encoding["color"] = _colors(made.color)
+        encoding["color"] = colors(made.color)
     opacity = 0.8 if len(made.marks) <= 100 else 0.5 if len(made.marks) <= 500 else 0.3
     mark = {"type": "point", "filled": True, "size": 45, "opacity": opacity, "color": COLORS[0]}
-    return [{"mark": mark, "encoding": encoding}], _size(99, False)
+    return [{"mark": mark, "encoding": encoding}], size(99, False)
 
 
 def _pie(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -141,12 +142,12 @@ def _pie(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         share = f"{mark['share']:.0%}" if mark["share"] >= 0.01 else "under 1%"
         mark |= {"i": at, "t": share if mark["share"] >= 0.04 else "", "n": f"{mark['x']}  {share}"}
         names.append(mark["n"])
-    colors = [GREY if mark["x"] == OTHER else COLORS[at % len(COLORS)] for at, mark in enumerate(made.marks)]
+    paints = [GREY if mark["x"] == OTHER else COLORS[at % len(COLORS)] for at, mark in enumerate(made.marks)]
     encoding = {
         "theta": {"field": "y", "type": "quantitative", "stack": True},
         "order": {"field": "i", "type": "quantitative"},
         "color": {
-            "field": "n", "type": "nominal", "sort": None, "scale": {"domain": names, "range": colors},
+            "field": "n", "type": "nominal", "sort": None, "scale": {"domain": names, "range": paints},
             "legend": {"title": made.x.title, "labelLimit": 2 * LABEL_PIXELS},
         },
     }  # fmt: skip
@@ -167,14 +168,14 @@ def _funnel(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
             "zero": 0,
             "t": f"{number_text(mark['y'])}  ({mark['share']:.0%})",
         }
-    y = _along(made.x, True)
+    y = along(made.x, True)
     y["axis"] |= {"domain": False}
     x: dict[str, Any] = {"field": "from", "type": "quantitative", "axis": None}
     text = {"y": y, "x": x | {"field": "zero"}, "text": {"field": "t", "type": "nominal"}}
     return [
         {"mark": {"type": "bar", "color": "#9CCBE8"}, "encoding": {"y": y, "x": x, "x2": {"field": "to"}}},
         {"mark": {"type": "text", "fontSize": 12, "color": "#222222"}, "encoding": text},
-    ], _size(len(made.x.names), True, each=38)
+    ], size(len(made.x.names), True, each=38)
 
 
 def _heatmap(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -185,9 +186,14 @@ def _heatmap(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         most = max(-low, high)
         scale = {"scheme": "blueorange", "domain": [-most, most], "reverse": True}
     columns, rows = len(made.x.names), len(made.y.names)
-    color = {"field": "v", "type": "quantitative", "title": made.color.title if made.color else "", "scale": scale}
-    color["legend"] = {"labelExpr": _expression(values)} if low < high else None
-    x, y = _along(made.x, False), _along(made.y, True) | {"field": "y"}
+    color: dict[str, Any] = {
+        "field": "v",
+        "type": "quantitative",
+        "title": made.color.title if made.color else "",
+        "scale": scale,
+    }
+    color["legend"] = {"labelExpr": expression(values)} if low < high else None
+    x, y = along(made.x, False), along(made.y, True) | {"field": "y"}
     for side, axis in ((x, made.x), (y, made.y)):
         side["scale"] = {"domain": list(axis.names), "padding": 0.02}
     width = min(WIDTH, max(160, columns * 64))
@@ -207,24 +213,24 @@ def _histogram(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     for mark in made.marks:
         mark["from"] = top.get(mark["x"], 0)
         top[mark["x"]] = mark["to"] = mark["from"] + mark["y"]
-    x = _along(made.x, False) if made.x.kind == "time" else _number(made.x, made.marks, "x")
+    x = along(made.x, False) if made.x.kind == "time" else number(made.x, made.marks, "x")
     encoding = {
         "x": x,
         "x2": {"field": "x2"},
-        "y": _number(made.y, made.marks, "to", zero=True),
+        "y": number(made.y, made.marks, "to", zero=True),
         "y2": {"field": "from"},
     }
     if made.color:
-        encoding["color"] = _colors(made.color)
+        encoding["color"] = colors(made.color)
     mark = {"type": "rect", "color": COLORS[0], "stroke": "white", "strokeWidth": 1}
-    return [{"mark": mark, "encoding": encoding}], _size(99, False)
+    return [{"mark": mark, "encoding": encoding}], size(99, False)
 
 
 def _boxes(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    x = _along(made.x, made.lying)
-    zero = _from_zero([{"y": mark["low"]} for mark in made.marks] + [{"y": mark["high"]} for mark in made.marks])
+    x = along(made.x, made.lying)
+    zero = from_zero([{"y": mark["low"]} for mark in made.marks] + [{"y": mark["high"]} for mark in made.marks])
     ends = [{"low": end} for mark in made.marks for end in (mark["low"], mark["high"], *mark["outliers"])]
-    y = _number(made.y, ends, "low", zero=zero)
+    y = number(made.y, ends, "low", zero=zero)
     points = [{"x": mark["x"], "low": value} for mark in made.marks for value in mark["outliers"]]
     thick = max(8, min(40, (WIDTH if not made.lying else 400) // (2 * len(made.marks))))
     parts: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -233,16 +239,16 @@ def _boxes(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         ({"type": "tick", "size": thick, "thickness": 2, "color": "#222222", "orient": "vertical" if made.lying else "horizontal"},
          {"x": x, "y": y | {"field": "median"}}),
     ]  # fmt: skip
-    layers = [{"mark": mark, "encoding": _turned(encoding, made.lying)} for mark, encoding in parts]
+    layers = [{"mark": mark, "encoding": turned(encoding, made.lying)} for mark, encoding in parts]
     if points:
         mark = {"type": "point", "size": 16, "opacity": 0.6, "color": COLORS[0]}
-        layers.append({"data": {"values": points}, "mark": mark, "encoding": _turned({"x": x, "y": y}, made.lying)})
-    return layers, _size(len(made.x.names), made.lying, each=34)
+        layers.append({"data": {"values": points}, "mark": mark, "encoding": turned({"x": x, "y": y}, made.lying)})
+    return layers, size(len(made.x.names), made.lying, each=34)
 
 
 def _violins(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     count = len(made.marks)
-    size = _size(count, made.lying, each=48)
+    extent = size(count, made.lying, each=48)
     outline, middles = [], []
     for at, mark in enumerate(made.marks):
         outline += [
@@ -255,7 +261,7 @@ def _violins(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         "scale": {"domain": [-0.5, count - 0.5], "nice": False, "zero": False, "reverse": made.lying},
         "axis": {"labels": False, "ticks": False, "grid": False, "titlePadding": 26 if not made.lying else 12 + 6 * min(30, max(len(name) for name in made.x.names))},
     }  # fmt: skip
-    y = _number(
+    y = number(
         made.y,
         [
             {"y": end}
@@ -269,7 +275,7 @@ def _violins(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     name |= (
         {"align": "right", "baseline": "middle", "dx": -8, "x": 0}
         if turn
-        else {"baseline": "top", "dy": 8, "y": size["height"]}
+        else {"baseline": "top", "dy": 8, "y": extent["height"]}
     )
     named = {"y" if turn else "x": x, "text": {"field": "t", "type": "nominal"}}
     shape = {
@@ -280,14 +286,14 @@ def _violins(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         "strokeWidth": 1,
     }
     layers: list[dict[str, Any]] = [
-        {"data": {"values": outline}, "mark": shape, "encoding": _turned({"x": x, "x2": {"field": "x2"}, "y": y, "detail": {"field": "c", "type": "nominal"}}, turn)},
+        {"data": {"values": outline}, "mark": shape, "encoding": turned({"x": x, "x2": {"field": "x2"}, "y": y, "detail": {"field": "c", "type": "nominal"}}, turn)},
         {"data": {"values": middles}, "mark": {"type": "rule", "strokeWidth": 4, "color": "#333333"},
-         "encoding": _turned({"x": x, "y": y | {"field": "q1"}, "y2": {"field": "q3"}}, turn)},
+         "encoding": turned({"x": x, "y": y | {"field": "q1"}, "y2": {"field": "q3"}}, turn)},
         {"data": {"values": middles}, "mark": {"type": "point", "filled": True, "opacity": 1, "size": 50, "color": "white", "stroke": "#333333"},
-         "encoding": _turned({"x": x, "y": y}, turn)},
+         "encoding": turned({"x": x, "y": y}, turn)},
         {"data": {"values": middles}, "mark": name, "encoding": named},
     ]  # fmt: skip
-    return layers, size
+    return layers, extent
 
 
 _DRAWN = {
@@ -302,97 +308,3 @@ _DRAWN = {
     "box": _boxes,
     "violin": _violins,
 }
-
-
-def _size(names: int, lying: bool, each: int = 22) -> dict[str, Any]:
-    if lying:
-        return {"width": WIDTH, "height": min(1200, max(60, names * each))}
-    return {"width": min(WIDTH, max(240, names * max(80, 2 * each))), "height": HEIGHT}
-
-
-def _turned(encoding: Mapping[str, Any], lying: bool) -> dict[str, Any]:
-    """The channels with x and y swapped for what lies."""
-    if not lying:
-        return dict(encoding)
-    turn = {"x": "y", "y": "x", "x2": "y2", "y2": "x2", "xOffset": "yOffset"}
-    return {turn.get(channel, channel): value for channel, value in encoding.items()}
-
-
-def _along(axis: Axis, lying: bool) -> dict[str, Any]:
-    """The channel `x` of names or times."""
-    if axis.kind == "number":
-        return {
-            "field": "x",
-            "type": "quantitative",
-            "title": axis.title,
-            "scale": {"zero": False, "nice": False},
-            "axis": {"grid": False},
-        }
-    if axis.kind == "time":
-        marks = {
-            "values": [milliseconds(tick) for tick in axis.ticks],
-            "format": time_format(axis.unit, alone=axis.dated),
-        }
-        shown = marks | {"grid": False, "labelOverlap": True}
-        return {"field": "x", "type": "temporal", "title": axis.title, "scale": {"type": "utc"}, "axis": shown}
-    crowded = not lying and sum(len(name) + 2 for name in axis.names) > LINE
-    padding = {"paddingInner": 0.25, "paddingOuter": 0.15 if len(axis.names) > 2 else 0.6}
-    turned = {"labelAngle": -45 if len(axis.names) <= 20 else -90, "labelLimit": 140} if crowded else {"labelAngle": 0}
-    return {
-        "field": "x",
-        "type": "nominal",
-        "title": axis.title or None,
-        "sort": None,
-        "scale": {"domain": list(axis.names), **padding},
-        "axis": {**turned, "ticks": False, "labelPadding": 6, "labelOverlap": len(axis.names) > 40},
-    }
-
-
-def _number(
-    axis: Axis, marks: Sequence[Mapping[str, Any]], key: str, *, zero: bool = False, stack: bool = False
-) -> dict[str, Any]:
-    """The channel `key` of numbers."""
-    values = [mark[key] for mark in marks]
-    shown: dict[str, Any] = {"labelExpr": _expression(values), "tickCount": 6}
-    if all(float(value).is_integer() for value in values):  # no marks between whole numbers
-        shown["tickCount"] = int(max(1, min(6, max(values) - (0 if zero else min(values)))))
-    scale = {"zero": zero, "nice": True}
-    return {
-        "field": key,
-        "type": "quantitative",
-        "title": axis.title,
-        "scale": scale,
-        "stack": stack or None,
-        "axis": shown,
-    }
-
-
-def _expression(values: Sequence[float]) -> str:
-    """How Vega writes the numbers of an axis, as `number_text` does: with as many digits as tell its marks apart."""
-    low, high = min(values), max(values)
-    step, most = (high - low) / 8, max(abs(low), abs(high))
-    digits = min(15, max(3, math.ceil(math.log10(most / step)) + 1)) if 0 < step < most else 3
-    if digits > 4 and most < 1e15:  # `1.00001M` is no easier to read than `1,000,010`
-        return "format(datum.value, ',.15~g')"
-    return (
-        f"abs(datum.value) >= 1e15 || (datum.value != 0 && abs(datum.value) < 1e-4) ? format(datum.value, '.{digits}~g') : "
-        f"abs(datum.value) >= 1e4 ? replace(format(datum.value, '.{digits}~s'), 'G', 'B') : format(datum.value, ',.{digits + 3}~g')"
-    )
-
-
-def _from_zero(marks: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether an axis that need not start at zero loses little by doing so."""
-    values = [mark["y"] for mark in marks]
-    return min(values) >= 0 and min(values) <= 0.5 * max(values)
-
-
-def _colors(axis: Axis) -> dict[str, Any]:
-    names = list(axis.names)
-    colors = [GREY if name == OTHER else COLORS[at % len(COLORS)] for at, name in enumerate(names)]
-    return {
-        "field": "c",
-        "type": "nominal",
-        "sort": None,
-        "scale": {"domain": names, "range": colors},
-        "legend": {"title": axis.title or None} if len(names) > 1 else None,
-    }

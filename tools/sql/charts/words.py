@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 LABEL = 60
@@ -178,7 +178,7 @@ def _start(low: datetime, unit: Unit, step: int) -> datetime:
         return mark.replace(month=(mark.month - 1) // step * step + 1)
     if unit == "day":
         return mark
-    return mark.replace(**{unit: getattr(mark, unit) // step * step})  # type: ignore[arg-type]  # an int, which mypy cannot tell of a dict
+    return mark.replace(**{unit: getattr(mark, unit) // step * step})
 
 
 def _after(mark: datetime, unit: Unit, step: int) -> datetime | None:
@@ -196,7 +196,7 @@ def _after(mark: datetime, unit: Unit, step: int) -> datetime | None:
 def floor(when: datetime, unit: Unit) -> datetime:
     """The beginning of the second, minute, …, year that `when` is in."""
     if unit in ("day", "month", "year"):
-        day = date(when.year, 1 if unit == "year" else when.month, when.day if unit == "day" else 1)
-        return datetime(day.year, day.month, day.day)
-    zero = {"second": 0, "minute": 0} if unit == "hour" else {"second": 0} if unit == "minute" else {}
-    return when.replace(microsecond=0, **zero)  # type: ignore[arg-type]  # they are ints, which mypy cannot tell of a dict
+        return datetime(when.year, 1 if unit == "year" else when.month, when.day if unit == "day" else 1)
+    if unit == "second":
+        return when.replace(microsecond=0)
+    return when.replace(minute=0 if unit == "hour" else when.minute, second=0, microsecond=0)
