@@ -13,6 +13,8 @@ import racto
 from racto.agents.offers import Toolset
 from racto.agents.toolbox import ToolRegistry
 from racto.server.commands import COMMANDS
+from racto.server.database_settings import DatabaseSettings
+from racto.server.databases import databases
 from racto.server.settings import Settings
 from racto.tools import TOOLSETS, load
 from racto.tools.services import Services
@@ -22,7 +24,8 @@ RAG_MODULES = ("chunkers", "embedders", "processors", "readers", "stores")
 
 
 def _toolsets() -> list[Toolset]:
-    services = Services()
+    # With a database, since tools over databases are offered only where one is configured; it is never opened.
+    services = Services(databases=databases(Settings(sql_databases={"example": DatabaseSettings(url="example.db")})))
     try:
         return load(TOOLSETS, services)
     finally:
@@ -77,6 +80,10 @@ def _settings() -> list[str]:
     for name, field in Settings.model_fields.items():
         default = "(see text)" if field.default_factory else f"`{field.default!r}`"
         lines.append(f"| `{name}` | `RACTO_{name.upper()}` | {_cell(default)} | {_cell(field.description or '')} |")
+    lines += ["", "Of a database, in the table `[sql_databases.NAME]` of the config file:", ""]
+    lines += ["| key | default | |", "|---|---|---|"]
+    for name, field in DatabaseSettings.model_fields.items():
+        lines.append(f"| `{name}` | `{field.default!r}` | {_cell(field.description or '')} |")
     return [*lines, ""]
 
 

@@ -18,6 +18,7 @@ SEEDS = {
     "readers do not know each other": ("knowledge/readers/html.py", "from . import pdf as _pdf"),
     "chunkers do not know each other": ("knowledge/chunking/fixed.py", "from . import recursive as _recursive"),
     "stores do not know each other": ("knowledge/stores/memory.py", "from . import sqlite as _sqlite"),
+    "database engines do not know each other": ("tools/sql/engines/sqlite.py", "from . import mysql as _mysql"),
     "providers do not know each other": ("agents/providers/voyage.py", "from . import ollama as _ollama"),
     "no cycles": ("knowledge/errors.py", "from . import database as _database"),
     "the protocol stays in the server room": ("agents/calls.py", "import mcp as _mcp"),

@@ -11,6 +11,7 @@ import pytest
 from mcp import Client
 from racto.agents.toolbox import Tool
 from racto.server.app import build
+from racto.server.database_settings import DatabaseSettings
 from racto.server.mcp import RactoMCPServer
 from racto.server.settings import Settings
 from racto.tools import TOOLSETS
@@ -18,9 +19,12 @@ from racto.tools import TOOLSETS
 pytestmark = pytest.mark.anyio
 
 SERVER = build(Settings())
-TOOLS = list(SERVER.registry)
+WITH_DATABASE = build(Settings(sql_databases={"shop": DatabaseSettings(url="shop.db")}))
+TOOLS = list(WITH_DATABASE.registry)
 LIST_BUDGET = 6_500
 """Tokens of the whole listing, four characters each."""
+DATABASE_BUDGET = 1_300
+"""What the tools over databases may add, where one is configured."""
 
 
 @pytest.fixture
@@ -44,12 +48,26 @@ async def _listing(server: RactoMCPServer) -> list[dict[str, Any]]:
     return [tool.model_dump(by_alias=True, mode="json", exclude_none=True) for tool in listed.tools]
 
 
+def _tokens(listing: list[dict[str, Any]]) -> float:
+    return len(json.dumps(listing, ensure_ascii=False, separators=(",", ":"))) / 4
+
+
 async def test_the_whole_listing_fits_its_budget(server: RactoMCPServer) -> None:
     listing = await _listing(server)
-    assert len(listing) == len(TOOLS) >= 31
-    tokens = len(json.dumps(listing, ensure_ascii=False, separators=(",", ":"))) / 4
-    print(f"tools/list: {len(listing)} tools, {tokens:.0f} tokens")
-    assert tokens <= LIST_BUDGET
+    assert len(listing) >= 36
+    print(f"tools/list: {len(listing)} tools, {_tokens(listing):.0f} tokens")
+    assert _tokens(listing) <= LIST_BUDGET
+
+
+async def test_the_tools_over_databases_are_listed_where_there_is_a_database_and_nowhere_else(
+    server: RactoMCPServer,
+) -> None:
+    without, listing = await _listing(server), await _listing(WITH_DATABASE)
+    added = {tool["name"] for tool in listing} - {tool["name"] for tool in without}
+    assert len(listing) == len(TOOLS)
+    assert {name.partition("_")[0] for name in added} == {"sql"}
+    print(f"tools over databases: {len(added)}, {_tokens(listing) - _tokens(without):.0f} tokens")
+    assert _tokens(listing) - _tokens(without) <= DATABASE_BUDGET
 
 
 async def test_the_listing_has_no_output_schemas_and_no_made_up_titles(server: RactoMCPServer) -> None:
@@ -84,7 +102,7 @@ async def test_an_unknown_argument_is_refused_by_name(tool: Tool) -> None:
 def test_a_tool_says_whether_it_changes_anything(tool: Tool) -> None:
     # What asks a model changes what may still be spent.
     changes = (
-        re.search(r"_(ingest|save|restore|delete|set|summarise|compare|ask|watch|embed)$|^(chat|embed)$", tool.name)
+        re.search(r"_(ingest|save|save_verified|restore|delete|set|summarise|compare|ask|watch|embed)$|^(chat|embed)$", tool.name)
         is not None
     )
     assert tool.read_only is not changes

@@ -247,7 +247,7 @@ class DatabaseSchemas:
 def toolset(services: Services) -> Toolset:
     """The tools over the configured databases; none where none is configured, so that nobody pays for reading about them."""
     if not services.databases.listed:
-        return Toolset("sql")
+        return Toolset("sql", tools=())
     tools = SqlTools(services)
     return Toolset(
         "sql",

@@ -1,0 +1,16 @@
+"""The pipelines under the name the specification gives their module."""
+
+from racto.knowledge.errors import RateLimitExceededError, ReadOnlyViolationError
+from racto.tools.sql.answers import PipelineUsage, SQLAnalystResult
+from racto.tools.sql.charts.spec import ChartSpec
+from racto.tools.sql.pipeline import AsyncSQLAnalystPipeline, SQLAnalystPipeline
+
+__all__ = [
+    "AsyncSQLAnalystPipeline",
+    "ChartSpec",
+    "PipelineUsage",
+    "RateLimitExceededError",
+    "ReadOnlyViolationError",
+    "SQLAnalystPipeline",
+    "SQLAnalystResult",
+]
