@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import httpx2
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -321,3 +322,15 @@ def test_a_stall_is_the_time_between_events_and_comments_are_none() -> None:
         assert body.closed
 
     asyncio.run(asyncio.wait_for(listen(), 10))
+
+
+async def _nobody() -> None:
+    async with httpx2.AsyncClient() as client:
+        with guarded("x", "m"):
+            await client.get("http://127.0.0.1:1")
+
+
+def test_an_address_where_nobody_answers_is_not_called_a_broken_line() -> None:
+    with pytest.raises(ConnectionLostError, match="x cannot be reached") as caught:
+        asyncio.run(_nobody())
+    assert "Check the network and the address" in caught.value.hint

@@ -272,7 +272,12 @@ def _translated(
         "EndOfStream",
         "StreamError",
     }:
-        why = clean(str(error.__cause__ or error), secret)
+        cause = error.__cause__ or error
+        why = clean(str(cause), secret)
+        if "ConnectError" in {cls.__name__ for cls in type(cause).__mro__}:
+            return ConnectionLostError(
+                f"{provider} cannot be reached: {why}.", "Check the network and the address, then try again.", **about
+            )
         return ConnectionLostError(
             f"The connection to {provider} broke: {why or type(error).__name__}.", "Try again.", **about
         )
