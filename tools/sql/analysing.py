@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import ast
 import json
-import linecache
 import math
-import pickle
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
@@ -21,24 +19,34 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
+from .wire import unpack_rows
+
 PRINTED_CHARACTERS = 20_000
 """Of what the code prints; the rest is dropped."""
 ERROR_CHARACTERS = 1_500
 _FILE = "<analysis>"
+_given = 0  # rows of `df`; a process answers one request in its life
 
 
 def analyse(data: bytes, engine: str, most: int) -> bytes:
     """The answer to a request: `{"kind": …, …}` as JSON.
 
-    :param data: Pickled by the server: code, names of columns, rows.
+    :param data: `{"code": …, "names": […], "columns": …}`, the columns as `wire.py` packs them.
     :param engine: `pandas` or `polars`, imported already.
     :param most: Rows of a table that comes back; 0 for all of them.
     """
+    global _given
     printed = _Printed()
     try:
-        code, names, rows = pickle.loads(data)  # noqa: S301 - made by our own server, read where it can do nothing
-        sys.stdout = sys.stderr = printed  # type: ignore[assignment] # a stream as far as print goes
-        answer = _answered(_execute(code, _scope(engine, names, rows)), printed, most)
+        request = json.loads(data)
+        rows = unpack_rows(request["columns"])
+        scope = _scope(engine, request["names"], rows)
+        _given = len(rows)
+        sys.stdout = sys.stderr = printed
+        result = _execute(request["code"], scope)
+        if result is None and not printed.text:
+            raise ValueError("the code sets no `result`")  # noqa: TRY301 - told as what the code raises is
+        answer = _answered(result, most) | {"printed": printed.text}
         return json.dumps(answer, ensure_ascii=False, allow_nan=False).encode("utf-8", errors="replace")
     except MemoryError:
         return b'{"kind": "memory"}'
@@ -63,28 +71,22 @@ class _Printed:
 
 def _scope(engine: str, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
     """The names the code finds."""
-    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
-    table = {name: _column(values) for name, values in zip(names, columns, strict=True)}
+    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
+    table = {name: [_computable(one) for one in values] for name, values in zip(names, columns, strict=True)}
     scope: dict[str, Any] = {"__name__": "__main__"}
     if engine == "pandas":
         import pandas as pd
 
-        return scope | {
-            "pd": pd,
-            "np": sys.modules["numpy"],
-            "df": pd.DataFrame({n: _series(v) for n, v in table.items()}),
-        }
+        df = pd.DataFrame({name: _series(values) for name, values in table.items()})
+        return scope | {"pd": pd, "np": sys.modules["numpy"], "df": df}
     import polars as pl
 
-    return scope | {
-        "pl": pl,
-        "df": pl.DataFrame({name: pl.Series(values, strict=False) for name, values in table.items()}),
-    }
+    return scope | {"pl": pl, "df": pl.DataFrame(table, strict=False)}
 
 
-def _column(values: Iterable[Any]) -> list[Any]:
-    """Values as the libraries compute with them."""
-    return [float(one) if type(one) is Decimal else str(one) if type(one) is UUID else one for one in values]
+def _computable(value: Any) -> Any:
+    """A value as the libraries compute with it."""
+    return float(value) if type(value) is Decimal else str(value) if type(value) is UUID else value
 
 
 def _series(values: list[Any]) -> Any:
@@ -101,7 +103,6 @@ def _series(values: list[Any]) -> Any:
 
 def _execute(code: str, scope: dict[str, Any]) -> Any:
     """What the code set `result` to, or else the value of its last line."""
-    linecache.cache[_FILE] = (len(code), None, code.splitlines(keepends=True), _FILE)  # for tracebacks
     program = ast.parse(code, _FILE)
     last = program.body[-1] if program.body else None
     if isinstance(last, ast.Expr):
@@ -111,19 +112,16 @@ def _execute(code: str, scope: dict[str, Any]) -> Any:
     return scope["result"] if "result" in scope else scope.get("_last")
 
 
-def _answered(result: Any, printed: _Printed, most: int) -> dict[str, Any]:
+def _answered(result: Any, most: int) -> dict[str, Any]:
     table = _table(result)
     if table is not None:
         names, rows = table
         kept = rows[:most] if most else rows
         cells = [[_plain(cell) for cell in row] for row in kept]
-        cut = len(kept) < len(rows)
-        return {"kind": "table", "names": _different(names), "rows": cells, "truncated": cut, "text": printed.text}
-    if result is None and not printed.text:
-        raise ValueError("the code sets no `result`")
+        return {"kind": "table", "names": _different(names), "rows": cells, "truncated": len(kept) < len(rows)}
     if result is None or isinstance(result, str):
-        return {"kind": "text", "value": result or printed.text, "text": printed.text}
-    return {"kind": "value", "value": _plain(result), "text": printed.text}
+        return {"kind": "text", "value": str(result or "")}
+    return {"kind": "value", "value": _plain(result)}
 
 
 def _table(value: Any) -> tuple[list[str], list[Sequence[Any]]] | None:
@@ -143,11 +141,18 @@ def _table(value: Any) -> tuple[list[str], list[Sequence[Any]]] | None:
         return None
     columns = [_heading(one) for one in value.columns]
     cells = [_cells(value.iloc[:, at]) for at in range(len(columns))]
-    if isinstance(value.index, pd.RangeIndex) and value.index.name is None:
+    if _numbers_rows(value.index):
         return columns, list(zip(*cells, strict=True))
     levels = [str(name) if name is not None else "index" for name in value.index.names]
     keys = [_cells(value.index.get_level_values(at)) for at in range(len(levels))]
     return levels + columns, list(zip(*keys, *cells, strict=True))
+
+
+def _numbers_rows(index: Any) -> bool:
+    """Whether an index says no more than which row of `df` it was."""
+    if index.nlevels > 1 or index.name is not None or index.dtype.kind != "i":
+        return False
+    return bool(len(index) == 0 or (index.min() >= 0 and index.max() < max(_given, len(index))))
 
 
 def _cells(values: Any) -> list[Any]:
@@ -216,9 +221,9 @@ def _plain_scalar(value: Any) -> Any:
 
 
 def _told(error: BaseException) -> str:
-    """The lines of the code an error came through, and its own words; of both the end."""
-    about = traceback.TracebackException.from_exception(error, compact=True)
-    about.stack[:] = [frame for frame in about.stack if frame.filename == _FILE][-3:]
-    where = [f"line {frame.lineno}: {frame.line}" for frame in about.stack]
-    text = "\n".join([*where, "".join(about.format_exception_only()).strip()])
-    return text if len(text) <= ERROR_CHARACTERS else f"…{text[-ERROR_CHARACTERS:]}"
+    """The line of the code an error came from, and its own words; of those the end."""
+    about = traceback.TracebackException.from_exception(error, lookup_lines=False, compact=True)
+    lines = [frame.lineno for frame in about.stack if frame.filename == _FILE]
+    text = "".join(about.format_exception_only()).strip()
+    text = text if len(text) <= ERROR_CHARACTERS else f"…{text[-ERROR_CHARACTERS:]}"
+    return f"line {lines[-1]}: {text}" if lines else text

@@ -13,6 +13,7 @@ Its standard input is a socket of JSON messages. It says `{"ready": true}` or `{
 from __future__ import annotations
 
 import gc
+import io
 import json
 import os
 import pkgutil
@@ -153,8 +154,8 @@ def _prepare(engine: str) -> None:
     """Import what code may use, before files are out of reach."""
     warnings.simplefilter("ignore")
     library = import_module(engine)
-    for module in (*STANDARD, "array", "ctypes", "resource", f"{__package__}.analysing"):
-        import_module(module)
+    for name in (*STANDARD, "array", "ctypes", "resource", f"{__package__}.analysing"):
+        import_module(name)
     with suppress(ImportError):  # polars does without
         for part in ("", ".fft", ".linalg", ".ma", ".polynomial", ".random"):
             import_module(f"numpy{part}")
@@ -162,11 +163,20 @@ def _prepare(engine: str) -> None:
         if not any(part in ("tests", "_testing", "testing", "plotting", "conftest") for part in module.name.split(".")):
             with suppress(Exception):  # a module for another library that is not here
                 import_module(module.name)
-    import zoneinfo
-
-    zoneinfo.kept = [zoneinfo.ZoneInfo(name) for name in zoneinfo.available_timezones()]  # type: ignore[attr-defined] # the cache is weak
+    _hold_time_zones()
     if engine == "pandas":
         _use_pandas(library)
+
+
+def _hold_time_zones() -> None:
+    """Have the rules of all time zones in memory, where both implementations of `zoneinfo`, pandas using both, ask when there is no file."""
+    from zoneinfo import _common, _tzpath, available_timezones
+
+    rules = {}
+    for name in available_timezones():
+        path = _tzpath.find_tzfile(name)
+        rules[name] = Path(path).read_bytes() if path else _common.load_tzdata(name).read()
+    _common.load_tzdata = lambda key: io.BufferedReader(io.BytesIO(rules[key]))
 
 
 def _use_pandas(pd: Any) -> None:
@@ -212,7 +222,7 @@ def _forget_everything(server: socket.socket) -> None:
     sys.argv[:] = [""]
     sys.path.clear()
     sys.path_importer_cache.clear()
-    sys.stdin = sys.stdout = sys.stderr = None  # type: ignore[assignment] # what Python does itself where there are none
+    sys.stdin = sys.stdout = sys.stderr = None  # as Python does itself where there are none
     kept = server.fileno()
     os.closerange(0, 1)
     os.closerange(kept + 1, 2**20)

@@ -12,7 +12,6 @@ import contextlib
 import json
 import math
 import os
-import pickle
 import re
 import select
 import signal
@@ -29,6 +28,7 @@ from typing import Any, Literal
 from ...knowledge.errors import ConfigError, LimitError, QueryError, TimeLimitError
 from . import lockdown
 from .policy import Limits
+from .wire import pack_rows
 
 Engine = Literal["pandas", "polars"]
 
@@ -53,7 +53,7 @@ class Analysed:
 
     :param value: For a table its records, otherwise the value.
     :param kind: `table` has `names` and `rows`; `text` is a string `result`, or what was printed where there was no `result`.
-    :param text: What the code printed, cut.
+    :param text: What the code printed, cut, and the value where it is no table, as a model reads it.
     :param truncated: The table had more rows than the limit.
     """
 
@@ -140,7 +140,7 @@ def _run(code: str, names: Any, rows: Any, engine: Engine, limits: Limits, stop:
         raise _cannot_confine(lacking)
     if len(code) > CODE_CHARACTERS:
         raise QueryError(f"The analysis code has {len(code):,} characters.", f"At most {CODE_CHARACTERS:,} are run.")
-    data = pickle.dumps((code, list(names), list(rows)))
+    data = json.dumps({"code": code, "names": list(names), "columns": pack_rows(rows)}).encode()
     with _POOLS[engine].lend() as process:
         ended = process.run(data, limits, stop)
     return _judged(ended, names, limits)
@@ -180,13 +180,14 @@ class _Process:
             "POLARS_MAX_THREADS": "2",
             "MALLOC_ARENA_MAX": "1",
         }
+        environment |= dict.fromkeys(("_RJEM_MALLOC_CONF", "JE_ARROW_MALLOC_CONF"), "background_thread:false")
         environment |= {"ARROW_DEFAULT_MEMORY_POOL": "system", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         if "LD_LIBRARY_PATH" in os.environ:
             environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
         with theirs:
             self._popen = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-P", "-m", f"{__package__}.confined", engine],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env=environment,
@@ -196,13 +197,16 @@ class _Process:
         atexit.register(self.close)
         self._socket.settimeout(START_SECONDS)
         said = self._message()
-        if said is None or "missing" in said:
+        if said is None:
+            raise ConfigError(f"The confined process for {engine} did not start.", _INSTEAD)
+        if "missing" in said:
             self.close()
-            if said is None:
-                raise ConfigError(
-                    f"The confined process for {engine} did not start (exit code {self._popen.returncode}).", _INSTEAD
-                )
             raise _cannot_confine(said["missing"])
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._popen.pid
 
     @property
     def alive(self) -> bool:
@@ -341,19 +345,20 @@ def _refused(constant: str) -> None:
 
 def _analysed(kind: object, answer: dict[str, Any], limits: Limits) -> Analysed | None:
     """The answer as it is handed on; `None` when it has another shape."""
-    value, text = answer.get("value"), answer.get("text")
+    value, text = answer.get("value"), answer.get("printed")
     if not isinstance(text, str):
         return None
     if kind == "table":
-        names, rows = answer.get("names"), answer.get("rows")
+        names: Any = answer.get("names")
+        rows: Any = answer.get("rows")
         if not _is_table(names, rows, limits.rows):
             return None
         records = [dict(zip(names, row, strict=True)) for row in rows]
         return Analysed(records, "table", names, rows, text, answer.get("truncated") is True)
     if kind == "text" and isinstance(value, str):
-        return Analysed(value, "text", text=text)
+        return Analysed(value or text, "text", text=text + value)
     if kind == "value":
-        return Analysed(value, "value", text=text)
+        return Analysed(value, "value", text=text + json.dumps(value, ensure_ascii=False))
     return None
 
 
