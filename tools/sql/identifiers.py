@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from .catalogue import Catalogue, Table
+
 # Found by asking SQLite 3.40, DuckDB 2.0, PostgreSQL 16, MariaDB 10.11 and sqlglot 30 for a column and a table of each keyword any of them has.
 _WORDS = """
 add all alter analyse analyze and anti any array as asc asof asymmetric at authorization autoincrement between
@@ -61,6 +63,14 @@ def quoted(name: str, dialect: str) -> str:
     mark = "`" if dialect == "mysql" else '"'
     shown = name if name.isprintable() and len(name) <= LONGEST_NAME else flat(name, LONGEST_NAME)
     return f"{mark}{shown.replace(mark, 2 * mark)}{mark}"
+
+
+def named(table: Table, catalogue: Catalogue) -> str:
+    """A table as a query names it: with its schema, where that is not the one that is looked in anyway."""
+    name = quoted(table.name, catalogue.dialect)
+    if table.schema in ("", catalogue.default_schema):
+        return name
+    return f"{quoted(table.schema, catalogue.dialect)}.{name}"
 
 
 def seen(text: str) -> str:

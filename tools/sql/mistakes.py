@@ -7,7 +7,7 @@ import re
 
 from ...knowledge.errors import QueryError, QueryRefusedError
 from .catalogue import Catalogue
-from .identifiers import quoted
+from .identifiers import named
 
 _COLUMN = re.compile(
     r"no such column: (?P<sqlite>\S+)"
@@ -64,7 +64,7 @@ class Mistakes:
     def _places(self, name: str) -> str:
         """The tables that have such a column, as a sentence."""
         tables = [
-            quoted(table.name, self._visible.dialect)
+            named(table, self._visible)
             for table in self._visible.tables
             if any(column.name.lower() == name.lower() for column in table.columns)
         ]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from .catalogue import Catalogue, Column, ForeignKey, Table
-from .identifiers import flat, quoted, seen, set_off
+from .identifiers import flat, named, quoted, seen, set_off
 from .semantics import ColumnMeaning, Metric, Semantics
 
 BUDGET = 8_000
@@ -86,7 +86,7 @@ class SchemaText:
         ask = "Ask for tables by their names, or search for them by words, to see their columns."
         for what, listed in (
             ("a line for each table", map(self.line, tables)),
-            ("the names of the tables", map(self._name, tables)),
+            ("the names of the tables", (named(table, self._visible) for table in tables)),
         ):
             text = f"{head}; {what}. {ask}\n\n" + "\n".join(listed)
             if tokens(text) <= budget:
@@ -96,7 +96,7 @@ class SchemaText:
     def line(self, table: Table) -> str:
         """A table in one line: its name, what it is, its first columns."""
         said = self._semantics.table(table).description or table.comment
-        start = f"{self._name(table)}{_rows(table)}{_said(said, longest=80)}: "
+        start = f"{named(table, self._visible)}{_rows(table)}{_said(said, longest=80)}: "
         columns: list[str] = []
         room = _LONGEST_LINE - len(start)
         for column in table.columns:
@@ -112,7 +112,7 @@ class SchemaText:
         """A table in full."""
         meaning = self._semantics.table(table)
         lines = [
-            f"{table.kind} {self._name(table)}{_rows(table)}{_said(meaning.description or table.comment, meaning.synonyms)}"
+            f"{table.kind} {named(table, self._visible)}{_rows(table)}{_said(meaning.description or table.comment, meaning.synonyms)}"
         ]
         references = {key.columns[0]: self._target(table, key) for key in table.foreign_keys if len(key.columns) == 1}
         keys = {*references, *table.primary_key}
@@ -170,10 +170,10 @@ class SchemaText:
     def _unseen(self, title: str, tables: Sequence[Table], budget: int = _KEPT_FREE) -> str:
         names: list[str] = []
         for table in tables:
-            budget -= tokens(self._name(table)) + 1
+            budget -= tokens(named(table, self._visible)) + 1
             if budget < 0:
                 break
-            names.append(self._name(table))
+            names.append(named(table, self._visible))
         rest = len(tables) - len(names)
         return f"{title}: {', '.join(names)}{f' and {rest:,} more' if rest else ''}."
 
@@ -186,19 +186,13 @@ class SchemaText:
         said = _said(self._semantics.description, longest=4 * _LONGEST_TEXT).lstrip()
         return f"{head}\n{said}" if said else head
 
-    def _name(self, table: Table) -> str:
-        name = quoted(table.name, self._visible.dialect)
-        if table.schema in ("", self._visible.default_schema):
-            return name
-        return f"{quoted(table.schema, self._visible.dialect)}.{name}"
-
     def _names(self, columns: Iterable[str]) -> str:
         return ", ".join(quoted(name, self._visible.dialect) for name in columns)
 
     def _target(self, table: Table, key: ForeignKey) -> str:
         """What a foreign key names: `table.column`, `table (a, b)`."""
         found = self._visible.referred(table, key)
-        name = self._name(found) if found else quoted(key.table, self._visible.dialect)
+        name = named(found, self._visible) if found else quoted(key.table, self._visible.dialect)
         columns = self._names(key.references)
         return f"{name}.{columns}" if len(key.references) == 1 else f"{name} ({columns})"
 

@@ -157,10 +157,8 @@ class _Part:
         return f"{self.file}: {self.path}" if self.path else self.file
 
     def _wrong(self, wanted: str) -> ConfigError:
-        kinds = {dict: "names", list: "a list", str: "text"}
-        return ConfigError(
-            f"{self._place()} should be {wanted}, not {kinds[type(self.value)]}.", "docs/sql.md shows a file."
-        )
+        kind = "names" if isinstance(self.value, dict) else "a list" if isinstance(self.value, list) else "text"
+        return ConfigError(f"{self._place()} should be {wanted}, not {kind}.", "docs/sql.md shows a file.")
 
 
 def _loaded(text: str, where: str) -> Any:
@@ -208,5 +206,5 @@ def _made(node: yaml.Node) -> Any:
     return made
 
 
-def _line(place: yaml.Event | yaml.Node) -> str:
+def _line(place: Any) -> str:
     return f"on line {place.start_mark.line + 1}"
