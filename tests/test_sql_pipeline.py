@@ -112,7 +112,7 @@ def test_a_query_that_fails_is_shown_to_the_model_with_its_error(database: str) 
     result = answered(database, kit, run_answer=False)
     assert (result.raw_rows, result.attempts) == ([{"name": "Cust 1"}], 2)
     assert "SELECT nme FROM customers" in kit.asked[1].user_message
-    assert "no such column: nme" in kit.asked[1].user_message
+    assert "Did you mean 'name'?" in kit.asked[1].user_message
     assert kit.asked[1].user_message.startswith(kit.asked[0].user_message)
     assert result.usage.sql_input_tokens == 200
 

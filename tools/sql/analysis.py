@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -17,7 +17,7 @@ AnalysisEngine: TypeAlias = Literal["duckdb", "pandas", "polars"]
 
 TABLE = "result"
 """What the rows are called in the second query."""
-LIMITS = Limits(seconds=10.0, rows=10_000)
+_ROWS = 10_000
 _IDLE = 2
 _SCHEMA = "main"
 
@@ -35,10 +35,13 @@ class Analysed:
 
 
 class Analysis:
-    """Analyses of results, each alone with its rows; processes that are warm are kept for the next."""
+    """Analyses of results, each alone with its rows; processes that are warm are kept for the next.
 
-    def __init__(self, limits: Limits = LIMITS) -> None:
-        self._limits = limits
+    :param limits: Of each; no more than 10,000 rows come back.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = replace(limits, rows=_ROWS)
         self._idle: list[Connection] = []
 
     async def run(self, code: str, rows: QueryResult, engine: AnalysisEngine) -> Analysed:

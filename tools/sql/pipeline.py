@@ -67,7 +67,7 @@ class SQLAnalystPipeline:
     :param memory: Has `get_history(session_id)` and `append(session_id, role, content)`, blocking or not.
     :param rate_limiter: Has `check_and_consume(user_id, tokens)` and `get_remaining(user_id)`, blocking or not.
     :param user_id: Whose share a call uses that names nobody.
-    :param limits: Of every query, beside `max_rows`.
+    :param limits: Of every query and analysis, beside `max_rows`.
     :param examples: Gives approved questions and queries that are like a question.
     :raises InputError: a chart or engine there is not.
     """
@@ -139,7 +139,7 @@ class SQLAnalystPipeline:
         }
         self._telemetry = Telemetry(*(one for one in (tracer, metrics) if one is not None))
         self._memory, self._limiter, self._user, self._examples = memory, rate_limiter, user_id, examples
-        self._opened, self._analysis = Opened(), Analysis()
+        self._opened, self._analysis = Opened(), Analysis(self._limits)
 
     # The signature is the specification's, here too.
     async def arun(

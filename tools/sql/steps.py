@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from ...agents.telemetry import Telemetry
-from ...knowledge.errors import ConfigError, MalformedResponseError, QueryError, RactoError
+from ...knowledge.errors import LimitError, MalformedResponseError, QueryError, RactoError, RateLimitExceededError
 from ...knowledge.vocabulary import Message
 from . import analyst_prompts as prompts
 from .answer_checks import TABLE_ROWS, harmless, has_table, table, unsupported
@@ -101,15 +101,15 @@ class Run:
         while True:
             result.attempts += 1
             response = await self.models.ask(step, prompt, message, self.history, schema=prompts.DRAFT_SCHEMA)
-            sql = ""
+            sql, tried = "", response.content or ""
             try:
                 draft = shaped(response, prompts.Draft)
                 if draft.action != "query":
                     self._decline(draft)
                     return None
-                result.sql_query = sql = draft.sql
-                if sql in failed:
-                    raise failed[sql]
+                result.sql_query = sql = tried = draft.sql
+                if tried in failed:
+                    raise failed[tried]
                 rows = await self._run(sql)
                 result.assumptions = _said(draft.assumptions)
                 result.keep(rows)
@@ -118,9 +118,9 @@ class Run:
                 return rows
             except (QueryError, MalformedResponseError) as error:
                 # A model that says the same again will go on saying it.
-                if result.attempts > self.plan.retries or sql in failed:
+                if result.attempts > self.plan.retries or tried in failed:
                     raise
-                failed[sql] = error
+                failed[tried] = error
                 message += prompts.ask_again(sql, str(error))
 
     def _read(self) -> tuple[str, str, Sequence[tuple[str, str]]]:
@@ -163,11 +163,13 @@ class Run:
                 if code:
                     await self._analysed(code, rows)
                 return
-            except ConfigError:
+            except RateLimitExceededError:
                 raise
-            except (QueryError, MalformedResponseError) as error:
-                if not left:
+            except (QueryError, MalformedResponseError, LimitError) as error:
+                # What took too much is not asked for again.
+                if not left or isinstance(error, LimitError):
                     self.result.notes.append(f"The rows were not analysed further: {error}")
+                    return
                 message += prompts.ask_again(code, str(error))
 
     async def _analysed(self, code: str, rows: QueryResult) -> None:
