@@ -348,6 +348,15 @@ def test_a_run_outlives_neither_its_parent_nor_the_server() -> None:
             server.kill()
 
 
+def test_a_process_that_left_while_idle_is_replaced() -> None:
+    warm = pid()
+    end = os.pidfd_open(warm)
+    os.kill(warm, signal.SIGKILL)
+    assert select.select([end], [], [], 10)[0]
+    os.close(end)
+    assert pid() != warm
+
+
 def test_runs_go_side_by_side() -> None:
     codes = [f"result = {number}" for number in range(6)]
     found: dict[str, Any] = {}

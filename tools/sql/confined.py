@@ -7,7 +7,7 @@ what it never had, the next child cannot find in its memory.
 
 Its standard input is a socket of JSON messages. It says `{"ready": true}` or `{"missing": […]}` once. A request is `{"run": 1, "memory": bytes,
 "seconds": s, "rows": n}` with two descriptors, the code's and the answer's; `{"kill": 1}` ends that run early. When a run ended it says `{"run": 1,
-"status": s}`: the exit code, or minus the signal. It leaves when its socket is closed.
+"status": s}`: the exit code, or minus the signal. It leaves when its socket is closed, or when nothing comes.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ STANDARD = frozenset(
 )
 """What code may import beside the library itself: imported beforehand, as there are no files afterwards."""
 
+IDLE_SECONDS = 300
+"""After this long without a request it leaves."""
 _ANSWER = 3
 _MESSAGE_BYTES = 4096
 
@@ -79,12 +81,14 @@ def main() -> None:
     if lacking:
         server.send(json.dumps({"missing": lacking}).encode())
         return
+    server.settimeout(IDLE_SECONDS)
     size = _size_of_a_child(engine)
     _forget_everything(server)
     lockdown.limit(CORE=0, FSIZE=0, MEMLOCK=0, MSGQUEUE=0)
     lockdown.give_up_everything(lockdown.FORKING)
     server.send(json.dumps({"ready": True}).encode())
-    _serve(server, engine, size)
+    with suppress(TimeoutError):
+        _serve(server, engine, size)
 
 
 def _serve(server: socket.socket, engine: str, size: int) -> None:

@@ -113,15 +113,20 @@ class _Pool:
     @contextlib.contextmanager
     def lend(self) -> Iterator[_Process]:
         with self._room:
-            try:
-                process = self.free.pop()
-            except IndexError:
-                process = _Process(self._engine)
+            process = self._warm() or _Process(self._engine)
             try:
                 yield process
             finally:
                 if process.alive:
                     self.free.append(process)
+
+    def _warm(self) -> _Process | None:
+        while self.free:
+            process = self.free.pop()
+            if process.alive:
+                return process
+            process.close()  # it left, having been idle
+        return None
 
 
 _POOLS: dict[Engine, _Pool] = {"pandas": _Pool("pandas"), "polars": _Pool("polars")}
