@@ -10,13 +10,14 @@ import logging
 import sqlite3
 import time
 import zipfile
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from racto.knowledge.errors import MalformedResponseError, QueryError, RactoError
+from racto.knowledge.errors import QueryError, RactoError
 from racto.knowledge.vocabulary import ChatConfig
 from racto.tools.sql.answers import SQLAnalystResult
 from racto.tools.sql.pipeline import AsyncSQLAnalystPipeline, SQLAnalystPipeline
@@ -35,6 +36,30 @@ def path(tmp_path: Path) -> Path:
 def state(path: Path) -> str:
     """Everything that is in the folder of a database."""
     return hashlib.sha256(b"".join(each.read_bytes() for each in sorted(path.parent.iterdir()))).hexdigest()
+
+
+class Shop:
+    """The shop, asked under its policy through one pipeline, whose model says what each call gives it to say."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.kit = Scripted(each=lambda config: self.says)
+        self.says: Answer = ""
+        limits = Limits(seconds=2.0, rows=0, memory_bytes=2**28)
+        self.pipeline = SQLAnalystPipeline(self.kit, safe_mode=True, chart=None, limits=limits, **shop().POLICY)
+
+    def ask(self, says: Answer, **options: Any) -> SQLAnalystResult:
+        """One question, to which the model always says this in the SQL step."""
+        self.says = says
+        self.kit.asked.clear()
+        return self.pipeline.run("How many?", connection_string=f"sqlite:///{self.path}", **options)
+
+
+@pytest.fixture(scope="module")
+def open_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    opened = Shop(shop_file(tmp_path_factory.mktemp("open") / "shop.db"))
+    with opened.pipeline:
+        yield opened
 
 
 def ask(path: Path, kit: Scripted, question: str = "How many?", **options: Any) -> SQLAnalystResult:
@@ -91,13 +116,12 @@ def test_orders_in_rows_names_comments_and_the_question_reach_the_model_only_as_
         "/* SELECT */ INSERT INTO orders(id) VALUES (1)",
     ],
 )
-def test_a_model_that_insists_on_harm_is_refused_and_nothing_changes(path: Path, sql: str) -> None:
-    before = state(path)
-    kit = Scripted(each=lambda config: query(f"{sql} -- {len(kit.asked)}"))
-    result = ask(path, kit, max_sql_retries=3)
+def test_a_model_that_insists_on_harm_is_refused_and_nothing_changes(open_shop: Shop, sql: str) -> None:
+    before = state(open_shop.path)
+    result = open_shop.ask(query(sql))
     assert result.error is not None
-    assert (result.row_count, len(kit.asked)) == (0, 4)
-    assert state(path) == before
+    assert (result.row_count, len(open_shop.kit.asked)) == (0, 2)
+    assert state(open_shop.path) == before
 
 
 def test_endless_bad_queries_cost_bounded_calls_and_tokens(path: Path) -> None:
@@ -140,9 +164,9 @@ def test_a_hundred_megabytes_of_sql_are_refused_at_once(path: Path) -> None:
         "null",
     ],
 )
-def test_strange_sql_ends_in_rows_or_an_error_and_in_time(path: Path, sql: str) -> None:
+def test_strange_sql_ends_in_rows_or_an_error_and_in_time(open_shop: Shop, sql: str) -> None:
     began = time.process_time()
-    result = ask(path, Scripted(each=lambda config: query(sql)), limits=Limits(seconds=5, rows=0))
+    result = open_shop.ask(query(sql), run_answer=False, run_pandas=False)
     assert (result.error is None) == bool(result.columns)
     assert time.process_time() - began < 10
 
@@ -163,12 +187,12 @@ def test_strange_sql_ends_in_rows_or_an_error_and_in_time(path: Path, sql: str) 
         "{}" * 100_000,
     ],
 )
-def test_an_answer_that_is_no_answer_is_asked_for_again_and_then_an_error(path: Path, answer: str) -> None:
-    kit = Scripted(each=lambda config: answer)
-    with SQLAnalystPipeline(kit) as pipeline, pytest.raises(MalformedResponseError):
-        pipeline.run("How many?", connection_string=f"sqlite:///{path}")
-    assert len(kit.asked) == 2  # the same again is not asked for a third time
-    assert all("JSON" in config.user_message or "longer" in config.user_message for config in kit.asked[1:])
+def test_an_answer_that_is_no_answer_is_asked_for_again_and_then_an_error(open_shop: Shop, answer: str) -> None:
+    result = open_shop.ask(answer)
+    assert result.error is not None
+    assert result.error.startswith("The answer was ")
+    assert len(open_shop.kit.asked) == 2  # the same again is not asked for a third time
+    assert "JSON" in open_shop.kit.asked[1].user_message
 
 
 def test_an_answer_in_words_that_never_ends_is_cut(path: Path) -> None:
