@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 10
 _SCHEMA = Limits(seconds=30.0, rows=0)
 _LOCK_SECONDS = 5
-_CHUNK = 100  # rows fetched between two looks at the limits
+_CHUNK = 20  # rows fetched between two looks at the limits
 _TIME_LIMIT = frozenset({1969, 3024, 1317})
 """Numbers of errors: over max_statement_time, over max_execution_time, interrupted."""
 
@@ -74,7 +74,8 @@ class MySQLEngine:
 
     What holds here whatever SQL arrives: it begins as a query and names nothing that reads or writes a file (a transaction `READ ONLY` refuses changes of
     rows, but MariaDB carries out CREATE, DROP, SET and FLUSH in it); it runs in such a transaction under a time limit of the server, and is rolled back.
-    What a column holds is hidden by the rights of the account alone (`grants.py`).
+    What a column holds is hidden by the rights of the account alone (`grants.py`). When this process is killed, the server goes on until the time limit of
+    the query: MariaDB does not look whether anybody still listens.
     """
 
     def __init__(self, target: Target, policy: Policy) -> None:

@@ -41,6 +41,7 @@ _TYPES = {
 }
 """What a type holds, by its number in pg_type; arrays are read as lists, and whatever is not here as the text PostgreSQL writes."""
 
+_NO_ROOM = re.compile("out of memory|cannot allocate memory")
 _PLACE = re.compile(r'\b(?:user|role) "[^"]*"|(?:connection to server )?(?:at|on socket|host(?: name)?) "[^"]*"')
 _PREFIX = re.compile(r"^(?:.*?FATAL:\s*)?(?:connection failed: *)?", re.DOTALL)
 
@@ -193,11 +194,9 @@ class PostgresEngine:
             raise too_slow(limits) from error
         except MemoryError as error:
             raise too_hungry(limits) from error
-        except psycopg.OperationalError as error:
-            if error.sqlstate is None and "out of memory" in str(error):  # libpq's; that of the server has a number
-                raise too_hungry(limits) from error
-            raise QueryError(_scrubbed(error, self._target), _hint(error)) from error
         except (psycopg.Error, ValueError, RecursionError) as error:  # also what a value cannot be read as
+            if not getattr(error, "sqlstate", None) and _NO_ROOM.search(str(error)):  # libpq's words, not the server's
+                raise too_hungry(limits) from error
             raise QueryError(_scrubbed(error, self._target), _hint(error)) from error
 
 
