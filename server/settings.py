@@ -368,8 +368,14 @@ def _anchored(value: Any, folder: Path) -> Any:
 def _explained(error: ValidationError, sources: Mapping[str, str]) -> ConfigError:
     first = error.errors(include_url=False, include_context=False)[0]
     name = str(first["loc"][0])
+    place = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    if first["type"] == "extra_forbidden":
+        nearest = unknown_name("setting", place.rpartition(".")[2], DatabaseSettings.model_fields).hint
+        return ConfigError(f"The setting {place} from {sources[name]} does not exist.", nearest)
     given = "" if name in _UNSHOWN else f" {masked(repr(first['input']))}"
     reason = first["msg"].removeprefix("Value error, ").rstrip(".")
+    if name == "sql_databases" and place != name:
+        reason = f"{place}: {reason}"
     return ConfigError(
         f"The setting {name} from {sources[name]} cannot be{given}: {reason}.",
         Settings.model_fields[name].description or "",

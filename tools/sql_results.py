@@ -33,7 +33,11 @@ class DatabaseLine:
     problem: str = ""
 
     def __str__(self) -> str:
-        state = f"{self.tables:,} tables" if self.tables is not None else f"cannot be asked now: {self.problem}"
+        state = (
+            f"{self.tables:,} table{'s' if self.tables != 1 else ''}"
+            if self.tables is not None
+            else f"cannot be asked now: {self.problem}"
+        )
         return f"{self.name}: {self.engine}, {state}{f'. {self.description}' if self.description else ''}"
 
 
