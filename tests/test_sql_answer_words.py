@@ -67,6 +67,22 @@ def test_numbers_of_the_analysis_and_of_texts_count() -> None:
     assert unsupported("The mean is 12.5 of 77.", "?", [SALES, result((12.5,), names="mean")], ["77"]) == []
 
 
+def test_what_is_no_number_vouches_for_none() -> None:
+    odd = [
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        Decimal("Infinity"),
+        float("nan"),
+        float("inf"),
+        10**400,
+        None,
+        [None, [7]],
+        {"k": 8},
+    ]
+    assert unsupported("7 and 8 but not 9", "?", [result(*[(one, 1) for one in odd])]) == []
+    assert unsupported("7 and 8 but not 10", "?", [result(*[(one, 1) for one in odd])]) == ["10"]
+
+
 @given(st.floats(-1e12, 1e12), st.integers(0, 6))
 def test_whatever_a_column_holds_can_be_said_rounded(value: float, places: int) -> None:
     for text in (f"{value:.{places}f}", f"{value:,.{places}f}", f"{value * 100:,.{places}f}%"):

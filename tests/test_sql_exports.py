@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import openpyxl
+import openpyxl  # type: ignore[import-untyped] # it has no types
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -43,10 +43,13 @@ class Shop:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.kit = Scripted(each=lambda config: self.says)
         self.says: Answer = ""
+        self.kit = Scripted(each=self._say)
         limits = Limits(seconds=2.0, rows=0, memory_bytes=2**28)
         self.pipeline = SQLAnalystPipeline(self.kit, safe_mode=True, chart=None, limits=limits, **shop().POLICY)
+
+    def _say(self, config: ChatConfig) -> Answer:
+        return self.says
 
     def ask(self, says: Answer, **options: Any) -> SQLAnalystResult:
         """One question, to which the model always says this in the SQL step."""

@@ -238,6 +238,7 @@ def test_a_chart_of_ones_own_is_drawn(database: str, given: Any, drawn: str) -> 
     result = answered(database, Scripted(each=by_step(sql=query(COUNTRIES))), chart=given)
     assert result.chart_spec is not None
     assert result.chart_spec["chart_type"] == drawn
+    assert result.plotly_figure is not None
     assert result.plotly_figure.data[0].type == drawn
 
 
@@ -246,6 +247,7 @@ def test_a_chart_that_cannot_be_drawn_leaves_rows_and_answer(database: str) -> N
     result = answered(database, kit, chart={"chart_type": "bar", "x": "nobody", "y": "customers"})
     assert (result.plotly_figure, result.row_count) == (None, 5)
     assert any("nobody" in note for note in result.notes)
+    wrong: Any
     for wrong in ({"chart_type": "cake"}, "cake"):
         with pytest.raises(InputError, match="cake"):
             SQLAnalystPipeline(Scripted(), chart=wrong)
@@ -456,7 +458,11 @@ class Heard:
     def retried(self, provider: str, model: str, code: str) -> None:
         raise AssertionError
 
-    looked_up = discovered = retried
+    def looked_up(self, cache: str, hit: bool) -> None:
+        raise AssertionError
+
+    def discovered(self, provider: str, model: str, parameter: str) -> None:
+        raise AssertionError
 
 
 def test_tracer_and_metrics_hear_of_every_step(database: str) -> None:
@@ -602,6 +608,7 @@ def test_python_runs_only_when_asked_for_and_only_confined(database: str, engine
     result = answered(database, kit, analysis_engine=engine)
     assert result.pandas_code == group
     assert result.analysis_sql is None
+    assert result.pandas_result is not None
     assert type(result.pandas_result).__module__.startswith(engine)
     assert result.pandas_result.shape == (2, 2)
     escape = code("import os\nresult = os.listdir('/')")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -108,9 +110,10 @@ def _near(numbers: Sequence[float], value: float, step: float) -> bool:
 
 def _numbers(value: Any) -> Iterable[float]:
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        number = float(value) if abs(value) < 1e300 else 0.0
-        if number == number:  # not NaN
-            yield number
+        with suppress(OverflowError, ValueError):  # larger than any number an answer tells
+            number = float(value)
+            if math.isfinite(number):
+                yield number
     elif isinstance(value, list | tuple):
         for one in value:
             yield from _numbers(one)

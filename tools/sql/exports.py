@@ -15,14 +15,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...knowledge.arriving import arriving
 from ...knowledge.errors import ConfigError, InputError, LimitError
-
-if TYPE_CHECKING:
-    from xlsxwriter.format import Format
-    from xlsxwriter.worksheet import Worksheet
 
 Rows = Sequence[Sequence[Any]]
 
@@ -98,7 +94,7 @@ def excel(names: Sequence[str], rows: Rows, *, sheet_name: str = "Results") -> b
             f"It takes {_EXCEL_ROWS - 1} and {_EXCEL_COLUMNS}; write CSV instead.",
         )
     try:
-        from xlsxwriter import Workbook
+        from xlsxwriter import Workbook  # type: ignore[import-untyped] # it has no types
     except ModuleNotFoundError:
         raise ConfigError("XlsxWriter is not installed.", "Install it: pip install 'racto[sql]'.") from None
     content = io.BytesIO()
@@ -159,7 +155,7 @@ def _check_sheet(name: str) -> None:
         )
 
 
-def _write(sheet: Worksheet, formats: Mapping[type, Format], line: int, column: int, value: Any) -> None:
+def _write(sheet: Any, formats: Mapping[type, Any], line: int, column: int, value: Any) -> None:
     if isinstance(value, bool):
         sheet.write_boolean(line, column, value)
     elif isinstance(value, datetime):
@@ -177,7 +173,7 @@ def _write(sheet: Worksheet, formats: Mapping[type, Format], line: int, column: 
             sheet.write_string(line, column, _excel_text(_cell(value)))
 
 
-def _write_time(sheet: Worksheet, form: Format, line: int, column: int, value: date | timedelta) -> None:
+def _write_time(sheet: Any, form: Any, line: int, column: int, value: date | timedelta) -> None:
     """Excel's time begins in 1900; what was before is text."""
     if value < timedelta(0) if isinstance(value, timedelta) else value.year < 1900:
         sheet.write_string(line, column, str(_cell(value)))
