@@ -27,7 +27,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ....knowledge.errors import InputError, unknown_name
-from .columns import Field, fields
+from .columns import Columns, Field, fields
 from .spec import ChartSpec
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 SERIES = 8
 """Colours that are told apart."""
+
+PLAIN = ("pie", "funnel", "box", "violin")
+"""Types without series."""
 
 _STAGE = re.compile(r"stage|step|funnel|phase", re.IGNORECASE)
 _SHARE = re.compile(r"share|percent|pct|proportion|%", re.IGNORECASE)
@@ -45,10 +48,19 @@ _NORTH = re.compile(r"^(lat|latitude)$", re.IGNORECASE)
 
 def choose(result: QueryResult) -> ChartSpec | None:
     """The chart for a result, or `None` when none would say more than the rows do. The rules are those of this module."""
-    rows = len(result.rows)
-    if rows < 2:
-        return None
     found = fields(result)
+    spec = _chosen(found, len(result.rows)) if len(result.rows) > 1 else None
+    return spec if spec and _some_row(found, spec) else None
+
+
+def _some_row(found: Sequence[Field], spec: ChartSpec) -> bool:
+    """Whether a row has all the values a chart shows; a category has one always."""
+    ys = spec.y if isinstance(spec.y, list) else [spec.y]
+    needed = [field for field in found if field.name in (spec.x, *ys, spec.color) and field.role != "category"]
+    return any(None not in values for values in zip(*(field.values for field in needed), strict=True))
+
+
+def _chosen(found: Sequence[Field], rows: int) -> ChartSpec | None:
     times = [field for field in found if field.role == "time" and field.distinct > 1]
     measures = [field for field in found if field.role == "measure"]
     categories = [field for field in found if field.role in ("category", "ordinal") and field.distinct > 1]
@@ -161,10 +173,10 @@ def _names(measures: Sequence[Field]) -> str | list[str]:
     return measures[0].name if len(measures) == 1 else [field.name for field in measures]
 
 
-def completed(result: QueryResult, spec: ChartSpec) -> tuple[ChartSpec, dict[str, Field]]:
+def completed(result: QueryResult, spec: ChartSpec) -> tuple[ChartSpec, Columns]:
     """A spec with its columns named as the result names them, and those it left out filled in.
 
-    :returns: The spec, and the fields it draws, by name.
+    :returns: The spec, and the columns it shows.
     :raises UnknownNameError: the result has no such column; the nearest one is in the hint.
     :raises InputError: a column cannot be drawn that way, or there is none that can.
     """
@@ -177,6 +189,8 @@ def completed(result: QueryResult, spec: ChartSpec) -> tuple[ChartSpec, dict[str
         x, ys = ys[0], []
     if kind == "heatmap" and ys and ys[0].numeric and color and not color.numeric:
         ys, color = [color], ys[0]
+    if kind in PLAIN and x is None:
+        x, color = color, None
     horizontal = False
     if len(ys) == 1 and x and x.numeric and not ys[0].numeric and kind not in ("heatmap", "histogram"):
         x, ys, horizontal = ys[0], [x], kind != "line"
@@ -196,7 +210,7 @@ def completed(result: QueryResult, spec: ChartSpec) -> tuple[ChartSpec, dict[str
         "color": color.name if color else None,
         "orientation": spec.orientation or ("h" if horizontal else None),
     }
-    return spec.model_copy(update=made), {field.name: field for field in (x, color, *ys) if field}
+    return spec.model_copy(update=made), Columns(x, tuple(ys), color)
 
 
 def _named(name: str, found: dict[str, Field]) -> Field:
@@ -236,6 +250,8 @@ def _check(kind: str, x: Field | None, ys: Sequence[Field], color: Field | None,
         if not ys:
             raise InputError("A heatmap needs a second column for y.", "Name two columns of categories.")
         return
+    if len(ys) > 1 and (kind in ("pie", "funnel", "scatter") or (kind in PLAIN and x)):
+        raise InputError(f"A {kind} shows one column of numbers.", f"Ask for one of {', '.join(y.name for y in ys)}.")
     for field in ys:
         if not field.numeric:
             raise InputError(

@@ -77,6 +77,11 @@ class Field:
         """Its values as floats; `None` where there is none, or none that is finite."""
         return [number(value) for value in self.raw]
 
+    @property
+    def values(self) -> Sequence[Any]:
+        """Its values as they are drawn: times, numbers, or as they are."""
+        return self.times or (self.numbers if self.numeric else self.raw)
+
     @cached_property
     def numeric(self) -> bool:
         """Whether every value is a number or a duration."""
@@ -107,6 +112,21 @@ class Field:
         return self.role != "id" and not _NOT_ADDED.search(self.name)
 
 
+@dataclass(frozen=True)
+class Columns:
+    """The columns a chart shows, by what they are to it."""
+
+    x: Field | None
+    ys: tuple[Field, ...]
+    color: Field | None = None
+
+    @property
+    def along(self) -> Field:
+        """`x`, which only boxes and violins can do without."""
+        assert self.x is not None
+        return self.x
+
+
 def fields(result: QueryResult) -> list[Field]:
     """The columns of a result."""
     return [
@@ -128,6 +148,8 @@ def _field(name: str, kind: str, raw: list[Any]) -> Field:
         aware = any(getattr(value, "tzinfo", None) for value in values)
         return Field(name, "time", raw, [None if value is None else next(found) for value in raw], aware)
     if all(map(_is_number, values)):
+        if not any(number(value) is not None for value in values):
+            return Field(name, "nothing", raw)
         if _ID.search(name) or _ID_CAMEL.search(name):
             return Field(name, "id", raw)
         whole = all(value == int(value) for value in values if isinstance(value, int)) and all(

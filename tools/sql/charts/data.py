@@ -6,14 +6,14 @@ Nothing is left out silently: what was added up, averaged, sampled or dropped is
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, Literal
 
 from .choosing import SERIES
-from .columns import Field, order
+from .columns import Columns, Field, order
 from .spec import ChartSpec, ChartType
 from .words import LABEL, UNITS, Unit, clean, cut, floor, labels, number_text, time_text, time_ticks, title_of
 
@@ -81,9 +81,9 @@ class Sheet:
     :param x: Times, numbers or names.
     :param order: The names in their own order; empty when they have none.
     :param repeated: What to say when rows are put together; empty when none are.
+    :param fixed: The series are columns, which stay in their order.
     """
 
-    spec: ChartSpec
     x: list[Any]
     y: list[float]
     c: list[str]
@@ -91,6 +91,7 @@ class Sheet:
     additive: bool
     repeated: str
     notes: list[str]
+    fixed: bool
 
     def combined(self) -> dict[tuple[Any, str], float]:
         """One number for each x and series; several are added up, or averaged."""
@@ -107,15 +108,15 @@ def together(values: Sequence[float], additive: bool) -> float:
     return sum(values) if additive else sum(values) / len(values)
 
 
-def sheet(spec: ChartSpec, used: Mapping[str, Field], *, named: int = 0) -> Sheet:
+def sheet(used: Columns, *, named: int = 0, added: bool = False) -> Sheet:
     """The rows of a chart.
 
     :param named: x is to be names, at most about this many where it has an order of its own; 0 leaves times and numbers as they are.
+    :param added: Numbers are added up whatever their column is called: they are parts of a whole.
     """
     notes: list[str] = []
-    x = used[spec.x] if spec.x else None
-    ys = [used[name] for name in ([spec.y] if isinstance(spec.y, str) else spec.y or [])]
-    rows = len(next(iter(used.values())).raw)
+    x, ys = used.x, used.ys
+    rows = len(next(field for field in (x, *ys) if field).raw)
     ranked: list[str] = []
     if x is None:
         places: Sequence[Any] = [""] * rows
@@ -123,8 +124,8 @@ def sheet(spec: ChartSpec, used: Mapping[str, Field], *, named: int = 0) -> Shee
         places, ranked = names_of(x, named or NAMES, notes)
     else:
         places = x.times or x.numbers
-    series: Sequence[str] = labels(used[spec.color].raw) if spec.color else [""] * rows
-    made = Sheet(spec, [], [], [], ranked, all(y.additive for y in ys), "", notes)
+    series: Sequence[str] = labels(used.color.raw) if used.color else [""] * rows
+    made = Sheet([], [], [], ranked, added or all(y.additive for y in ys), "", notes, len(ys) > 1)
     lost = 0
     for y in ys or (None,):
         own = title_of(y.name) if y and len(ys) > 1 else None
@@ -215,7 +216,7 @@ def place(value: Any, edges: Sequence[Any]) -> int:
 
 def kept_series(made: Sheet) -> list[str]:
     """The series, largest first where they have no order; beyond `SERIES` the smallest are put together or left out."""
-    if made.spec.color is None and isinstance(made.spec.y, list):
+    if made.fixed:
         return list(dict.fromkeys(made.c))
     size: dict[str, float] = {}
     for c, y in zip(made.c, made.y, strict=True):
@@ -273,19 +274,20 @@ def time_axis(title: str, times: Iterable[datetime], finest: Unit) -> Axis:
     return Axis(title, "time", ticks=tuple(ticks), unit=unit, dated=dated)
 
 
-def titles(spec: ChartSpec, used: Mapping[str, Field]) -> tuple[str, str, str]:
+def titles(spec: ChartSpec, used: Columns) -> tuple[str, str, str]:
     """Of the chart, its x and its y axis."""
-    ys = [spec.y] if isinstance(spec.y, str) else spec.y or []
-    x = used[spec.x].title if spec.x else ""
-    y = used[ys[0]].title if len(ys) == 1 else "value" if ys else "rows"
-    what = ", ".join(used[name].title for name in ys) or "rows"
+    x = used.x.title if used.x else ""
+    y = used.ys[0].title if len(used.ys) == 1 else "value" if used.ys else "rows"
+    what = ", ".join(field.title for field in used.ys) or "rows"
     if spec.chart_type == "heatmap":
-        made = f"{used[spec.color].title if spec.color else 'rows'} by {x} and {y}"
+        made = f"{used.color.title if used.color else 'rows'} by {x} and {y}"
     else:
-        color = f" and {used[spec.color].title}" if spec.color else ""
+        color = f" and {used.color.title}" if used.color else ""
         made = f"{what} by {x}{color}" if x else what
     if spec.chart_type == "histogram":
         made = f"How {x} is spread"
+    if spec.chart_type == "scatter":
+        made = f"{y} against {x}"
     made = made[:1].upper() + made[1:]
     given = [clean(text) for text in (spec.title, spec.x_label or "", spec.y_label or "")]
     return cut(given[0] or made, 2 * LABEL), cut(given[1], 80) or x, cut(given[2], 80) or y

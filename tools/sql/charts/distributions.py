@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ....knowledge.errors import InputError
-from .columns import Field
+from .columns import Columns
 from .data import LINE, Axis, Plot, Sheet, bins, kept_series, place, sheet, time_axis, titles
 from .spec import ChartSpec
 from .words import number_text, time_edges, time_text
@@ -20,10 +21,10 @@ SAMPLE = 2_000
 """Values a density is computed from."""
 
 
-def histogram(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
+def histogram(spec: ChartSpec, used: Columns) -> Plot:
     """How many rows fall into each range of a number or time."""
-    x = used[spec.x or ""]
-    made = sheet(spec.model_copy(update={"y": None}), {name: used[name] for name in (spec.x, spec.color) if name})
+    x = used.along
+    made = sheet(replace(used, ys=()))
     if not made.x:
         raise InputError("There is nothing to draw: no row has a value.", "Leave out rows without values.")
     edges: list[Any] = time_edges(min(made.x), max(made.x)) if x.times else bins(made.x)
@@ -49,20 +50,18 @@ def histogram(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
         Axis(spec.y_label or "rows", "number"),
         marks,
         f"Histogram, {title}: {len(made.x):,} {'values' if len(made.x) > 1 else 'value'}. Most, {top['y']:,}, from {said[0]} to {said[1]}.",
-        color=Axis(used[spec.color].title, "category", tuple(series)) if spec.color else None,
+        color=Axis(used.color.title, "category", tuple(series)) if used.color else None,
         stacked=True,
         notes=made.notes,
     )
 
 
-def boxes(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
+def boxes(spec: ChartSpec, used: Columns) -> Plot:
     """For each name a box from the first to the third quartile, whiskers to the last value within 1.5 times its height (Tukey 1977).
 
     Of violins also the density of the values (Gaussian kernel, Scott's bandwidth).
     """
-    if spec.color and not spec.x:
-        spec = spec.model_copy(update={"x": spec.color})
-    made = sheet(spec.model_copy(update={"color": None}), used, named=BOXES)
+    made = sheet(replace(used, color=None), named=BOXES)
     if not made.y:
         raise InputError("There is nothing to draw: no row has all the values.", "Leave out rows without values.")
     groups: dict[str, list[float]] = {}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .choosing import completed
-from .columns import Field
+from .choosing import PLAIN, completed
+from .columns import Columns
 from .data import Plot
 from .distributions import boxes, histogram
 from .series import bars, lines, points
@@ -16,7 +16,7 @@ from .spec import ChartSpec
 if TYPE_CHECKING:
     from ..results import QueryResult
 
-DRAWING: dict[str, Callable[[ChartSpec, Mapping[str, Field]], Plot]] = {
+DRAWING: dict[str, Callable[[ChartSpec, Columns], Plot]] = {
     "bar": bars,
     "line": lines,
     "scatter": points,
@@ -38,6 +38,8 @@ def plot(result: QueryResult, spec: ChartSpec) -> Plot:
     """
     spec, used = completed(result, spec)
     made = DRAWING[spec.chart_type](spec, used)
+    if used.color and spec.chart_type in PLAIN:
+        made.notes.append(f"“{used.color.title}” is not shown: a {spec.chart_type} has no series.")
     if result.truncated:
         made.notes.append(f"Only the first {len(result.rows):,} rows of the result are in it.")
     return made

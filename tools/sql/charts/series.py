@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ....knowledge.errors import InputError
-from .columns import Field
+from .columns import Columns, Field
 from .data import (
     BUCKETS,
     DATES,
@@ -32,11 +32,11 @@ GROUPED = 36
 """Bars that may stand side by side; more are stacked."""
 
 
-def bars(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
+def bars(spec: ChartSpec, used: Columns) -> Plot:
     """A bar for each name, side by side or stacked for series."""
-    x = used[spec.x or ""]
+    x = used.along
     most = DATES if x.times else NAMES
-    made = _some(sheet(spec, used, named=most))
+    made = _some(sheet(used, named=most))
     series = kept_series(made)
     names = kept_names(made, most)
     values = made.combined()
@@ -51,17 +51,17 @@ def bars(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
         Axis(up, "number"),
         marks,
         f"Bar chart, {title}: {len(names)} {'bars' if len(names) > 1 else 'bar'}. {extremes(marks, lambda mark: mark['x'])}",
-        color=_colors(spec, used, series),
+        color=_colors(used, series),
         lying=spec.orientation == "h" if spec.orientation else not upright,
         stacked=stacked,
         notes=made.notes,
     )
 
 
-def lines(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
+def lines(spec: ChartSpec, used: Columns) -> Plot:
     """A line or an area for each series, in the order of x."""
-    x = used[spec.x or ""]
-    made = _some(sheet(spec, used))
+    x = used.along
+    made = _some(sheet(used))
     series = kept_series(made)
     title, across, up = titles(spec, used)
     if x.times or x.numeric:
@@ -85,16 +85,16 @@ def lines(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
         marks,
         f"{spec.chart_type.capitalize()} chart, {title}: {len(series)} {'series' if len(series) > 1 else spec.chart_type} "
         f"from {_said(along[0], x)} to {_said(along[-1], x)}. {extremes(marks, lambda mark: _said(mark['x'], x))}",
-        color=_colors(spec, used, series),
+        color=_colors(used, series),
         stacked=stacked,
         notes=made.notes,
     )
 
 
-def points(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
+def points(spec: ChartSpec, used: Columns) -> Plot:
     """A point for each row."""
-    x = used[spec.x or ""]
-    made = _some(sheet(spec, used))
+    x = used.along
+    made = _some(sheet(used))
     series = kept_series(made)
     names = [] if x.times or x.numeric else kept_names(made, NAMES)
     rows = list(zip(made.x, made.y, made.c, strict=True))
@@ -103,8 +103,6 @@ def points(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
         rows = [rows[at] for at in sorted(random.Random(0).sample(range(total), POINTS))]  # noqa: S311  # a sample, no secret
         made.notes.append(f"A random sample of {POINTS:,} of {total:,} points is shown.")
     title, across, up = titles(spec, used)
-    if spec.y and isinstance(spec.y, str) and not spec.title:
-        title = f"{up} against {across}"[:1].upper() + f"{up} against {across}"[1:]
     if x.times:
         axis = time_axis(across, [row[0] for row in rows], x.unit)
     else:
@@ -117,7 +115,7 @@ def points(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
         Axis(up, "number"),
         marks,
         f"Scatter plot, {title}: {total:,} {'points' if total > 1 else 'point'}. {extremes(marks, lambda mark: _said(mark['x'], x))}",
-        color=_colors(spec, used, series),
+        color=_colors(used, series),
         notes=made.notes,
     )
 
@@ -128,9 +126,9 @@ def _some(made: Sheet) -> Sheet:
     return made
 
 
-def _colors(spec: ChartSpec, used: Mapping[str, Field], series: Sequence[str]) -> Axis | None:
-    if spec.color:
-        return Axis(used[spec.color].title, "category", tuple(series))
+def _colors(used: Columns, series: Sequence[str]) -> Axis | None:
+    if used.color:
+        return Axis(used.color.title, "category", tuple(series))
     return Axis("", "category", tuple(series)) if len(series) > 1 else None
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 
 from ....knowledge.errors import InputError
-from .columns import Field
+from .columns import Columns, Field
 from .data import Axis, Plot, Sheet, kept_names, names_of, repeated, sheet, titles, together
 from .series import extremes
 from .spec import ChartSpec
@@ -17,10 +17,9 @@ CELLS = 40
 """Names along each side of a heatmap."""
 
 
-def pie(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
+def pie(spec: ChartSpec, used: Columns) -> Plot:
     """A slice for each name, largest first."""
-    made = _positive(sheet(spec.model_copy(update={"color": None}), used, named=SLICES), "pie", "bar")
-    made.additive = True  # the slices are parts of their sum, whatever the column is called
+    made = _positive(sheet(replace(used, color=None), named=SLICES, added=True), "pie", "bar")
     names = kept_names(made, SLICES)
     values = {name: value for (name, _), value in made.combined().items()}
     names = [name for name in names if values[name] > 0]
@@ -39,11 +38,9 @@ def pie(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
     )
 
 
-def funnel(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
+def funnel(spec: ChartSpec, used: Columns) -> Plot:
     """A bar for each stage, in the order of the result, each with its share of the first."""
-    made = _positive(
-        sheet(spec.model_copy(update={"color": None}), used, named=len(used[spec.x or ""].raw)), "funnel", "bar"
-    )
+    made = _positive(sheet(replace(used, color=None), named=len(used.along.raw), added=True), "funnel", "bar")
     values = {name: value for (name, _), value in made.combined().items()}
     names = list(values)[:STAGES]
     if len(values) > STAGES:
@@ -72,11 +69,10 @@ def _positive(made: Sheet, kind: str, instead: str) -> Sheet:
     return made
 
 
-def heatmap(spec: ChartSpec, used: Mapping[str, Field]) -> Plot:
+def heatmap(spec: ChartSpec, used: Columns) -> Plot:
     """A coloured cell for each pair of names; without a number, for how many rows have it."""
     notes: list[str] = []
-    value = used[spec.color] if spec.color else None
-    x, y = used[spec.x or ""], used[spec.y if isinstance(spec.y, str) else (spec.y or [""])[0]]
+    value, x, y = used.color, used.along, used.ys[0]
     numbers: list[float | None] = value.numbers if value else [1.0] * len(x.raw)
     additive = value is None or value.additive
     across, x_names = _side(x, numbers, notes)
