@@ -122,7 +122,7 @@ def _known_store(text: str | None) -> str | None:
 def _holds_secret(address: str) -> bool:
     """Whether there is a password behind a user (who may be named), or a parameter that is a key."""
     named = parse_qsl(urlsplit(address).query, keep_blank_values=True)
-    return re.search(r"//[^/?#@]*:.*@", address, re.DOTALL) is not None or any(
+    return re.search(r"//[^/?#@]*:.+@", address, re.DOTALL) is not None or any(
         _SECRET_PARAMETER.search(key) for key, _ in named
     )
 
