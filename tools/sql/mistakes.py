@@ -23,6 +23,7 @@ _TABLE = re.compile(
     r"|Table with name (?P<duckdb>\S+) does not exist"
 )
 _REFUSED = re.compile(r"no column '([^']+)'")
+_QUOTED = re.compile(r"""["'`]([^"'`]{1,200})["'`]""")
 _WORD = re.compile(r"\w+")
 _MOST = 5  # places of one column that are told
 
@@ -45,7 +46,8 @@ class Mistakes:
             if found and (places := self._places(found[1])):
                 return QueryRefusedError(error.message, f"{error.hint} {places}".strip(), rule=error.rule)
             return error
-        told = self.hidden.intersection(_words(error.message)) - set(_words(sql))
+        suggested = _words(" ".join(_QUOTED.findall(error.message)))
+        told = self.hidden.intersection(suggested) - set(_words(sql))
         if told:
             return QueryError(
                 "The database refused the query, in words that are not for you.", "Read the schema again."

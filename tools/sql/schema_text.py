@@ -170,7 +170,7 @@ class SchemaText:
     def _unseen(self, title: str, tables: Sequence[Table], budget: int = _KEPT_FREE) -> str:
         names: list[str] = []
         for table in tables:
-            budget -= tokens(named(table, self._visible)) + 1
+            budget -= tokens(named(table, self._visible)) + 2  # with its comma, and what rounding took
             if budget < 0:
                 break
             names.append(named(table, self._visible))
@@ -198,7 +198,7 @@ class SchemaText:
 
 
 def _rows(table: Table) -> str:
-    return "" if table.row_count is None else f", {table.row_count:,} {'row' if table.row_count == 1 else 'rows'}"
+    return "" if table.row_count is None else f", ~{table.row_count:,} rows"
 
 
 def _type(column: Column) -> str:

@@ -13,6 +13,8 @@ _K1 = 1.2
 _B = 0.4  # a wide table is not a long-winded one
 _SHORTENED = 0.4  # what a word counts for that only begins like the one asked for: `cust` for `customer`
 _SHORTEST = 3  # letters of such a beginning
+_MOST_LIKE = 50  # words that begin like one that was asked for
+_LONGEST = 2_000  # characters of a question that are looked at
 
 
 class WordIndex:
@@ -41,7 +43,7 @@ class WordIndex:
     def find(self, question: str, limit: int) -> list[tuple[int, float]]:
         """The places of the texts that answer best and their scores, best first; those that share no word are not among them."""
         scores: defaultdict[int, float] = defaultdict(float)
-        for term, times in Counter(query_terms(question, {self._language, "en"})).items():
+        for term, times in Counter(query_terms(question[:_LONGEST], {self._language, "en"})).items():
             best: dict[int, float] = {}
             for known, share in self._likes(term).items():
                 for place, score in self._scores(known):
@@ -66,7 +68,8 @@ class WordIndex:
             if term[:stop] in self._holders:
                 found[term[:stop]] = _SHORTENED
         if len(term) >= _SHORTEST:
-            for known in self._sorted[bisect_left(self._sorted, term) :]:
+            start = bisect_left(self._sorted, term)
+            for known in self._sorted[start : start + _MOST_LIKE]:
                 if not known.startswith(term):
                     break
                 found.setdefault(known, _SHORTENED)
