@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 from .calls import Content
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
     from .toolbox import Tool
@@ -133,9 +133,13 @@ class Observable(Protocol):
 
 @dataclass(slots=True)
 class Toolset:
-    """One feature as it is offered: a name to switch it on by, its tools, and what can be read or picked beside them."""
+    """One feature as it is offered: a name to switch it on by, its tools, and what can be read or picked beside them.
+
+    :param wake: Awaited once, beside the first call of any tool: what goes on by itself as long as a server is used.
+    """
 
     name: str
     tools: Sequence[Callable[..., Any] | Tool]
     resources: Sequence[ResourceFamily] = field(default_factory=tuple)
     prompts: Sequence[PromptFamily] = field(default_factory=tuple)
+    wake: Callable[[], Coroutine[Any, Any, None]] | None = None

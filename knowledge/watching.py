@@ -65,9 +65,10 @@ def watch(
     :param allows: Whether the target of a link may be read; by default only what is below the folder.
     :param polling: Look through the folder again and again instead of being notified: for network folders, and what is done anyway
         where the package `watchfiles` is missing.
-    :raises InputError: it is no folder, or the pattern is wrong.
+    :raises InputError: the pattern is wrong. A folder that is not there is waited for: its disk may not be plugged in yet.
     """
-    real = watchable(folder, pattern)
+    glob_pattern(pattern)
+    real = Path(folder).expanduser().resolve()
     follower = _Follower(ingester, real, pattern, metadata, stop, on_report, allows)
     while not stop.is_set():
         if real.is_dir():

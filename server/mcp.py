@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
 
 import mcp_types as types
@@ -125,6 +126,8 @@ class RactoMCPServer:
         self._changes.serve(self.lowlevel)
         self._reading = Reading(self.lowlevel, self._changes)
         self._listed: types.ListToolsResult | None = None
+        self._asleep: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._awake: set[asyncio.Task[None]] = set()
         self.registry.subscribe(self._tools_changed)
 
     @classmethod
@@ -155,6 +158,8 @@ class RactoMCPServer:
             self._reading.add_resources(resources)
         for prompts in toolset.prompts:
             self._reading.add_prompts(prompts)
+        if toolset.wake:
+            self._asleep.append(toolset.wake)
 
     def run(
         self,
@@ -207,6 +212,9 @@ class RactoMCPServer:
         tool = self.registry.get(params.name)
         if tool.fn is None:
             raise unknown_name("tool", params.name, (known.name for known in self.registry if known.fn))
+        while self._asleep:
+            task = asyncio.create_task(self._asleep.pop()())
+            self._awake.add(task)  # the loop itself would let it go
         context = MCPToolContext(request, params)
         try:
             output = await tool.call(params.arguments or {}, context)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from mcp import Client, StdioServerParameters
+from racto.server.app import build, services
+from racto.server.settings import Settings
 
 from tests import dialects
 from tests.postgres_server import postgres_server
@@ -210,6 +212,22 @@ async def test_a_followed_folder_is_found_as_it_is_and_again_after_a_restart(tmp
         assert (await here.ok("rag_watch")).text == "No folder is followed."
         outside = await here.call("rag_watch", path=str(tmp_path))
         assert outside.structured["code"] == "access_denied"
+
+
+async def test_the_first_call_of_any_tool_follows_the_folders_again(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "a.md").write_text("About walruses.")
+    settings = Settings(database=tmp_path / "racto.db", roots=(tmp_path,))
+    with services(settings) as kept:
+        async with Client(build(settings, kept).lowlevel) as client:
+            await client.call_tool("page_ingest", {"text": "Something.", "source": "something"})
+            await client.call_tool("rag_watch", {"path": str(folder)})
+    (folder / "b.md").write_text("It came while nobody looked: seals.")
+    with services(settings) as kept:
+        async with Client(build(settings, kept).lowlevel) as client, asyncio.timeout(30):
+            while "b.md" not in str((await client.call_tool("page_search", {"query": "seals"})).content):
+                await asyncio.to_thread(lambda: None)
 
 
 async def until_found(here: House, word: str) -> None:

@@ -18,7 +18,7 @@ from racto.knowledge.documents import Document
 from racto.knowledge.errors import InputError, ReadError
 from racto.knowledge.ingest import Ingester
 from racto.knowledge.readers import BaseReader, FileReaderRegistry
-from racto.knowledge.watching import WatchReport, watch
+from racto.knowledge.watching import WatchReport, watch, watchable
 
 PATIENCE = 60.0
 """Seconds until an event is given up on; it comes within two or three."""
@@ -249,7 +249,19 @@ def test_what_cannot_be_followed_is_said_at_once(tmp_path: Path, database: Datab
     (tmp_path / "a.txt").write_text("alpha")
     for folder, pattern in ((tmp_path / "a.txt", "**/*"), (tmp_path / "none", "**/*"), (tmp_path, "/etc/*")):
         with pytest.raises(InputError):
-            watch(Ingester(database), folder, pattern, stop=threading.Event(), on_report=lambda _: None)
+            watchable(folder, pattern)
+    with pytest.raises(InputError):
+        watch(Ingester(database), tmp_path, "/etc/*", stop=threading.Event(), on_report=lambda _: None)
+
+
+def test_a_folder_that_comes_later_is_followed_when_it_is_there(tmp_path: Path, database: Database) -> None:
+    watched = Watched(tmp_path, Ingester(database))
+    watched.folder.rename(tmp_path / "unplugged")
+    assert "is gone" in watched.start().problem
+    (tmp_path / "unplugged" / "a.txt").write_text("alpha")
+    (tmp_path / "unplugged").rename(watched.folder)
+    assert [Path(one).name for one in watched.report().ingested.added] == ["a.txt"]
+    watched.end()
 
 
 def test_without_watchfiles_the_folder_is_polled(

@@ -146,9 +146,13 @@ class RagTools:
             await asyncio.to_thread(watches.begin, path, collection, pattern, loop)
         return WatchList.of(await asyncio.to_thread(watches.listed))
 
-    async def _known(self, collection: str) -> Library:
-        """The library of a collection that is there; folders that were followed before the server started are followed again."""
+    async def follow_again(self) -> None:
+        """Follow the folders again that were followed before the server started."""
         await asyncio.to_thread(self._services.watches.resume, asyncio.get_running_loop())
+
+    async def _known(self, collection: str) -> Library:
+        """The library of a collection that is there."""
+        await self.follow_again()
         return await asyncio.to_thread(self._opened, collection)
 
     def _opened(self, collection: str) -> Library:
@@ -206,4 +210,5 @@ def toolset(services: Services) -> Toolset:
             Tool.of(rag.rag_embed, idempotent=True, open_world=True, timeout=120.0),
         ),
         resources=(KeptPassages(services.database),),
+        wake=rag.follow_again,
     )
