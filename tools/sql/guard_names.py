@@ -14,7 +14,7 @@ def _words(text: str) -> frozenset[str]:
 NODES = _words("""
     Select From Where Group Having Qualify Order Ordered Limit LimitOptions Offset Fetch Distinct Subquery Union Intersect Except
     With CTE RecursiveWithSearch Values Tuple Table TableAlias Alias PivotAlias Join Lateral Unnest TableSample Pivot UnpivotColumns
-    PivotAny ColumnDef Identifier Column Star Dot Paren Var Window WindowSpec Filter WithinGroup IgnoreNulls RespectNulls Cube Rollup
+    PivotAny ColumnDef Identifier Column Star Dot Paren Var Window WindowSpec Filter WithinGroup IgnoreNulls RespectNulls FirstValue LastValue NthValue Lag Lead Cube Rollup
     GroupingSets HavingMax
     Literal Null Boolean National HexString BitString ByteString RawString UnicodeString Introducer Interval IntervalSpan DataType
     DataTypeParam
@@ -22,14 +22,14 @@ NODES = _words("""
     Add Sub Mul Div IntDiv Mod Pow Neg BitwiseAnd BitwiseOr BitwiseXor BitwiseNot BitwiseLeftShift BitwiseRightShift DPipe Concat
     Collate Exists Any All Case If Cast TryCast AtTimeZone Overlaps Distance
     Anonymous AnonymousAggFunc Extract Substring Trim GroupConcat Chr Ceil Floor StrPosition Overlay Initcap Normalize Decode Encode
-    CurrentDate CurrentTime CurrentTimestamp CurrentDatetime Localtime Localtimestamp Abs Max Min ArgMax ArgMin
+    CurrentDate CurrentTime CurrentTimestamp CurrentDatetime Localtime Localtimestamp Abs Sqrt Cbrt Max Min ArgMax ArgMin
     PercentileCont PercentileDisc ApproxQuantile Quantile DateTrunc
     JSONExtract JSONExtractScalar JSONBExtract JSONBExtractScalar JSONPath JSONPathRoot JSONPathKey JSONPathSubscript JSONPathSlice
     JSONPathUnion JSONPathWildcard JSONPathRecursive JSONPathSelector JSONObject JSONObjectAgg JSONArrayAgg JSONKeyValue JSONBContains
-    JSONBContainsAllTopKeys JSONBContainsAnyTopKeys JSONBDeleteAtPath JSONBPathExists JSONTable JSONSchema JSONColumnDef JSONValue
+    JSONBContainsTopKey JSONBContainsAllTopKeys JSONBContainsAnyTopKeys JSONBDeleteAtPath JSONBPathExists JSONTable JSONSchema JSONColumnDef JSONValue
     JSONBObjectAgg FormatJson JSONArrayContains OnCondition
     Array ArrayContainsAll ArrayContainedBy ArrayOverlaps ArrayContains Bracket Slice Struct PropertyEQ Kwarg Lambda Comprehension Map
-    ToMap List Adjacent ExtendsLeft ExtendsRight MatchAgainst CharacterSet PositionalColumn
+    ToMap List Adjacent ExtendsLeft ExtendsRight MatchAgainst StartsWith XMLElement CharacterSet PositionalColumn
     """)
 
 TYPES = _words("""
@@ -38,7 +38,7 @@ TYPES = _words("""
     TEXT TIME TIMESTAMP TIMESTAMPLTZ TIMESTAMPNTZ TIMESTAMPTZ TIMESTAMP_MS TIMESTAMP_NS TIMESTAMP_S TIMETZ TINYBLOB TINYINT
     TINYTEXT UBIGINT UDECIMAL UDOUBLE UINT UINT128 UMEDIUMINT UNKNOWN USMALLINT UTINYINT UUID VARBINARY VARCHAR XML YEAR
     TSRANGE TSTZRANGE DATERANGE NUMRANGE INT4RANGE INT8RANGE TSMULTIRANGE TSTZMULTIRANGE DATEMULTIRANGE NUMMULTIRANGE INT4MULTIRANGE
-    INT8MULTIRANGE HSTORE VECTOR NAME SERIAL GEOMETRY
+    INT8MULTIRANGE CHARACTER_SET HSTORE VECTOR NAME SERIAL GEOMETRY
     """)
 
 NAMED_TYPES = _words("citext tsvector tsquery cidr macaddr point line lseg box path polygon circle numeric bytea")
@@ -106,7 +106,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
         json_object json_objectagg json_overlaps json_pretty json_query json_quote json_remove json_replace json_search json_set
         json_type json_unquote json_valid json_value last_day lcase localtime localtimestamp locate ltrim make_set makedate maketime
         match md5 median microsecond mid minute month monthname now nvl nvl2 oct octet_length ord percentile_cont percentile_disc
-        period_add period_diff quarter quote rand regexp_instr regexp_like regexp_replace regexp_substr rlike sec_to_time second
+        period_add period_diff quarter quote rand regexp_instr row regexp_like regexp_replace regexp_substr rlike sec_to_time second
         sha sha1 sha2 soundex space std stddev stddev_pop stddev_samp str_to_date strcmp subdate substring_index subtime sysdate
         time time_format time_to_sec timediff timestamp timestampadd timestampdiff to_base64 to_char to_days to_seconds ucase
         unhex unix_timestamp updatexml utc_date utc_time utc_timestamp uuid uuid_to_bin var_pop var_samp variance week weekday
@@ -116,7 +116,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "duckdb": _words(
         _COMMON
         + """
-        acosh asinh atanh cosh sinh tanh aggregate any_value apply approx_count_distinct approx_quantile approx_top_k arbitrary
+        array acosh asinh atanh cosh sinh tanh aggregate any_value apply approx_count_distinct approx_quantile approx_top_k arbitrary
         arg_max arg_max_null arg_min arg_min_null argmax argmin array_agg array_aggregate array_append array_apply array_cat
         array_concat array_contains array_cosine_distance array_cosine_similarity array_cross_product array_distance array_distinct
         array_extract array_filter array_grade_up array_has array_has_all array_has_any array_indexof array_inner_product
@@ -125,7 +125,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
         array_to_string array_transform array_unique array_value array_where array_zip ascii avg bar base64 bin bit_and bit_count
         bit_length bit_or bit_position bit_xor bitstring bitstring_agg bool_and bool_or cardinality cbrt century
         char_length character_length chr columns contains corr cot covar_pop covar_samp current_date
-        current_localtime current_localtimestamp current_time current_timestamp damerau_levenshtein date date_add date_diff
+        current_localtime current_localtimestamp count_if countif count_star current_time current_timestamp damerau_levenshtein date date_add date_diff
         date_part date_sub date_trunc datediff datepart datesub datetrunc day dayname dayofmonth dayofweek dayofyear decade decode
         editdist3 element_at encode ends_with entropy enum_code enum_first enum_last enum_range epoch epoch_ms epoch_ns epoch_us
         equi_width_bins era even extract factorial favg fdiv filter first flatten fmod format

@@ -37,7 +37,7 @@ _QUERY = {
     "sample",
 }
 _PARTS: dict[type[exp.Expr], set[str]] = {
-    exp.Select: _QUERY,
+    exp.Select: {"operation_modifiers", *_QUERY},
     exp.Subquery: {"this", "alias", "pivots", *_QUERY},
     exp.Union: {"this", "expression", "by_name", *_QUERY},
     exp.Intersect: {"this", "expression", "by_name", *_QUERY},

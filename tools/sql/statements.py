@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -86,7 +87,10 @@ def write(tree: exp.Expr, dialect: str) -> str:
     if dialect == "mysql":
         _as_mariadb_reads(tree)
     try:
-        return tree.sql(dialect, comments=False, normalize_functions=False, unsupported_level=ErrorLevel.RAISE)
+        generator = _dialect(dialect).generator(
+            comments=False, normalize_functions=False, unsupported_level=ErrorLevel.RAISE
+        )
+        return str(generator.generate(tree, copy=False))
     except (SqlglotError, RecursionError, ValueError) as error:
         raise _syntax(error) from None
 
@@ -97,6 +101,11 @@ def reread(sql: str, dialect: str) -> exp.Expr:
     :raises QueryRefusedError: it is not one statement.
     """
     return _parsed(_one_statement(_tokens(sql, dialect), dialect), sql, dialect)
+
+
+@cache
+def _dialect(name: str) -> Dialect:
+    return Dialect.get_or_raise(name)
 
 
 def _as_mariadb_reads(tree: exp.Expr) -> None:
@@ -135,7 +144,7 @@ def _check_text(sql: str) -> None:
 
 def _tokens(sql: str, dialect: str) -> list[Token]:
     try:
-        tokens: list[Token] = Dialect.get_or_raise(dialect).tokenize(sql)
+        tokens: list[Token] = _dialect(dialect).tokenize(sql)
     except SqlglotError as error:
         raise _syntax(error) from None
     if len(tokens) > MAX_TOKENS:
@@ -146,6 +155,7 @@ def _tokens(sql: str, dialect: str) -> list[Token]:
         )
     if dialect == "postgres" and _UNICODE_NAME.search(sql):
         _refuse_unicode_names(tokens)
+    before = ""
     for token in tokens:
         if token.comments:
             if dialect == "mysql" and any(comment.lstrip("Mm").startswith("!") for comment in token.comments):
@@ -155,10 +165,30 @@ def _tokens(sql: str, dialect: str) -> list[Token]:
             token.comments.clear()
         if not token.text.isascii() and token.token_type not in _STRINGS:
             _check_characters(token.text)
-        if token.token_type is TokenType.R_PAREN:
+        if token.token_type is TokenType.R_PAREN and before != "NULLS":  # IGNORE NULLS is written for known calls only
             # What stands in brackets after a name stays a call of that name: sqlglot would translate the ones it knows.
             token.comments.append(exp.SQLGLOT_ANONYMOUS)
-    return tokens
+        before = token.text.upper()
+    return _without_lambdas(tokens) if dialect == "duckdb" else tokens
+
+
+def _without_lambdas(tokens: list[Token]) -> list[Token]:
+    """`f(((payload)) -> 'items')`: what an arrow takes out of a value is no lambda, which sqlglot takes it for after a lone name."""
+    found: list[Token] = []
+    for at, token in enumerate(tokens):
+        arrow = tokens[at + 1 : at + 3]
+        if (
+            len(arrow) == 2
+            and arrow[0].token_type is TokenType.ARROW
+            and arrow[1].token_type in (TokenType.STRING, TokenType.NUMBER)
+            and at
+            and tokens[at - 1].token_type in (TokenType.L_PAREN, TokenType.COMMA)
+        ):
+            opening, closing = (Token(TokenType.L_PAREN, "("), Token(TokenType.R_PAREN, ")"))
+            found += [opening, opening, token, closing, closing]
+        else:
+            found.append(token)
+    return found
 
 
 def _refuse_unicode_names(tokens: Sequence[Token]) -> None:
@@ -277,7 +307,7 @@ def _parsed(tokens: list[Token], sql: str, dialect: str) -> exp.Expr:
             name.text = _MARK + name.text
             marked = True
     try:
-        trees: list[Any] = Dialect.get_or_raise(dialect).parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, sql)
+        trees: list[Any] = _dialect(dialect).parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, sql)
     except (SqlglotError, RecursionError, ValueError) as error:
         raise _syntax(error) from None
     if len(trees) != 1 or trees[0] is None:
