@@ -269,8 +269,11 @@ def _reduced(made: Sheet, column: list[Any], kept: list[str], rest: set[str]) ->
 
 
 def time_axis(title: str, times: Iterable[datetime], finest: Unit) -> Axis:
-    """An axis of times."""
-    ticks, unit, dated = time_ticks(list(times), finest)
+    """An axis of times; the day that all its marks are of stands in its title."""
+    times = list(times)
+    ticks, unit, dated = time_ticks(times, finest)
+    if not dated and unit in ("second", "minute", "hour"):
+        title = f"{title}, {time_text(times[0], 'day')}"
     return Axis(title, "time", ticks=tuple(ticks), unit=unit, dated=dated)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from ....knowledge.errors import ConfigError
 from .choosing import choose
 from .plots import plot
 from .spec import ChartSpec, as_spec
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Drawn:
     """A chart that was drawn.
 
-    :param png: The picture, at twice its size in points.
+    :param png: The picture, about 1,150 pixels wide: as sharp as hosts show and models see, and no more.
     :param alt: What it shows, in words.
     :param notes: What was added up, averaged, sampled or dropped; they stand in the picture too.
     """
@@ -36,6 +37,7 @@ def drawn(result: QueryResult, spec: ChartSpec | Mapping[str, Any] | Literal["au
 
     :param spec: `auto` for the one that `choose` finds, `None` for none.
     :returns: `None` when none was asked for, or none says more than the rows do.
+    :raises ConfigError: the library that draws is not installed.
     :raises UnknownNameError: the result has no such column.
     :raises InputError: it is no spec, or these columns cannot be drawn that way.
     """
@@ -43,7 +45,7 @@ def drawn(result: QueryResult, spec: ChartSpec | Mapping[str, Any] | Literal["au
     if wanted is None:
         return None
     made = plot(result, wanted)
-    return Drawn(wanted, _picture(made, "png", 2.0), made.alt, made.notes)
+    return Drawn(wanted, _picture(made, "png", 1.5), made.alt, made.notes)
 
 
 def picture(
@@ -55,6 +57,7 @@ def picture(
     """A chart of a result as an image file.
 
     :param scale: Pixels of a PNG for each point; an SVG has no pixels.
+    :raises ConfigError: the library that draws is not installed.
     :raises UnknownNameError: the result has no such column.
     :raises InputError: these columns cannot be drawn that way.
     """
@@ -62,8 +65,12 @@ def picture(
 
 
 def _picture(made: Plot, kind: Literal["png", "svg"], scale: float) -> bytes:
-    import vl_convert
-
+    try:
+        import vl_convert
+    except ImportError:
+        raise ConfigError(
+            "Charts need the package vl-convert-python.", "Install it: pip install 'racto[sql]'"
+        ) from None
     # No base URL is allowed: whatever the specification says, nothing is fetched.
     if kind == "svg":
         return vl_convert.vegalite_to_svg(drawing(made), allowed_base_urls=[]).encode()

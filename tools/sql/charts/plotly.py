@@ -30,7 +30,7 @@ def figure(result: QueryResult, spec: ChartSpec) -> Any:
         import plotly.graph_objects as go  # type: ignore[import-untyped]  # Plotly has no types
     except ImportError:
         raise ConfigError(
-            "Plotly is not installed.", "Install it: pip install plotly. Pictures need no Plotly."
+            "Plotly is not installed.", "Install it: pip install 'racto[sql-all]'. Pictures need no Plotly."
         ) from None
     made = plot(result, spec)
     shown = go.Figure(_traces(go, made))

@@ -145,7 +145,7 @@ def time_ticks(times: Sequence[datetime], finest: Unit, most: int = 8) -> tuple[
     for unit, steps in _STEPS[UNITS.index(finest) :]:
         for step in steps:
             if span / (_SECONDS[unit] * step) < most:
-                return _marks(low, high, unit, step), unit, low.date() != high.date() and low.year > 1
+                return _marks(low, high, unit, step), unit, low.date() != high.date()
     return [low, high], "year", True
 
 
