@@ -56,7 +56,9 @@ def receive(fd: int, most: int = 2**32) -> tuple[Frame, int] | None:
     body = _exactly(fd, size)
     if body is None:
         return None
-    frame: Frame = json.loads(body)
+    frame = json.loads(body)
+    if not isinstance(frame, dict):
+        raise ValueError("This is no frame.")  # noqa: TRY004 - bytes that are wrong, not an argument
     return frame, size
 
 

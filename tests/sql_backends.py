@@ -69,7 +69,7 @@ def mariadb_database(folder: Path, script: Sequence[str], rows: Rows) -> Target:
     """A database on the server all tests share."""
     name = f"backend_{next(_numbers)}"
     with sql_servers.mariadb_as_admin() as connection, connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
+        cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
         cursor.execute(f"USE {name}")
         _fill(cursor, script, rows, "%s")
     return replace(sql_servers.mariadb(), database=name)

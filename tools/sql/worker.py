@@ -1,6 +1,6 @@
 """The process that queries: `python -m …sql.worker`. It has one connection, answers one request at a time and expects to be killed.
 
-The first frame says where to connect to. Answers are any number of `rows`, then one `done`, or an `error`.
+The first frame says where to connect to. An answer is `heard`, any number of `rows`, and one `done` or `error`.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def main() -> None:
     idle_bytes = data_bytes()
     parent.send({"kind": "ready"})
     while data_bytes() <= idle_bytes + KEPT_BYTES and (request := parent.next()):
+        parent.send({"kind": "heard"})
         limits = Limits(**request["limits"])
         set_limits(idle_bytes + limits.memory_bytes)
         for data in _answer(engine, request, limits):

@@ -156,7 +156,7 @@ class Connection:
             worker = self._worker_for(call)
             try:
                 return worker.ask(request, self._tables, limits)
-            except _LeftError:  # it had been idle, and left before it heard us
+            except _LeftError:
                 self._drop(call)
             except (_EndedError, queue.Empty) as end:
                 self._drop(call)
@@ -201,7 +201,7 @@ class _Call:
 
 
 class _LeftError(Exception):
-    """The process was idle and has left."""
+    """The process had been idle, and left before it heard the question."""
 
 
 class _EndedError(Exception):
@@ -222,6 +222,7 @@ class _Worker:
             raise _not_started(str(error)) from None
         self.killed = False
         """By `cancel`; nobody asks it again."""
+        self._heard = False
         self._tables: dict[str, Frame] = {}
         allowed = policy.allowed_tables
         self.process.send(
@@ -240,7 +241,7 @@ class _Worker:
     ) -> tuple[Frame, list[tuple[Any, ...]]]:
         """The last frame of the answer, and the rows before it.
 
-        :raises _LeftError: it had left, being idle.
+        :raises _LeftError: it had left.
         :raises _EndedError: it died; `queue.Empty`: it took too long. In both cases it is of no further use.
         """
         if not self.process.ready:
@@ -256,7 +257,11 @@ class _Worker:
         deadline = time.monotonic() + limits.seconds + GRACE_SECONDS
         self.process.send({**request, "limits": asdict(limits)}, limits.result_bytes + _FRAMING_BYTES)
         rows: list[tuple[Any, ...]] = []
-        while (frame := self._wait(deadline)).get("kind") == "rows":
+        self._heard = False
+        while (frame := self._wait(deadline)).get("kind") in ("heard", "rows"):
+            if frame["kind"] == "heard":
+                self._heard = True
+                continue
             try:
                 rows += unpack_rows(frame["columns"])
             except (ValueError, LookupError):
@@ -267,7 +272,7 @@ class _Worker:
         process = self.process
         frame = process.next(deadline - time.monotonic())
         if frame is None:
-            if process.exit_code == 0 and process.ready:
+            if process.ready and not self._heard:
                 raise _LeftError
             raise _EndedError(self._explain_end())
         if frame.get("kind") != "error":
