@@ -203,12 +203,15 @@ async def test_a_redis_that_does_not_answer_is_waited_for_once_and_used_again_la
 async def test_a_wrong_password_is_told_with_the_command_that_keeps_the_right_one_and_then_that_one_is_used(
     url: str,
 ) -> None:
-    passwords = ["wrong-password-0123", PASSWORD]
-    server = RedisServer(url, password=lambda: passwords.pop(0))
+    now, passwords = 0.0, [None, "wrong-password-0123", PASSWORD]
+    server = RedisServer(url, password=lambda: passwords.pop(0), rest=10, clock=lambda: now)
     store = RedisKeyValue(server=server, namespace="asked")
-    with pytest.raises(StorageError, match="racto keys set REDIS_PASSWORD") as caught:
-        await store.get("key")
-    assert "wrong-password" not in str(caught.value)
+    for _ in range(2):
+        for _ in range(2):  # the second time it is only remembered, with the same advice
+            with pytest.raises(StorageError, match="racto keys set REDIS_PASSWORD") as caught:
+                await store.get("key")
+            assert "wrong-password" not in str(caught.value)
+        now += 10
     assert await store.get("key") is None
     server.close()
 

@@ -72,7 +72,7 @@ class RedisServer:
         self._timeout = timeout
         self._rest = rest
         self._clock = clock
-        self._away: tuple[float, str] = (float("-inf"), "")
+        self._away: tuple[float, str, str] = (float("-inf"), "", "")
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -92,17 +92,15 @@ class RedisServer:
         client = self._opened()
         from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
-        until, said = self._away
+        until, said, hint = self._away
         if self._clock() < until:
-            raise StorageError(said, _CHECK)
+            raise StorageError(said, hint)
         try:
             yield client
         except AuthenticationError as error:
             self.close()  # the next client is made with the password there is then
-            hint = "Put the right one into the URL: redis://:PASSWORD@HOST. A server takes REDIS_PASSWORD: racto keys set REDIS_PASSWORD."
-            raise self._gone(
-                f"Redis at {_place(client)} refused the password: {str(error).rstrip('.')}.", hint
-            ) from error
+            hint = "Put the right one into the URL, redis://:PASSWORD@HOST; a server takes it with: racto keys set REDIS_PASSWORD"
+            raise self._gone(f"Redis at {_place(client)} wants a password, or another one.", hint) from error
         except ResponseError as error:
             if "WRONGTYPE" in str(error) or "not an integer" in str(error):
                 raise wrong_kind(key, wanted) from None
@@ -111,7 +109,7 @@ class RedisServer:
             raise self._gone(f"Redis at {_place(client)} cannot be used: {str(error).rstrip('.')}.", _CHECK) from error
 
     def _gone(self, said: str, hint: str) -> StorageError:
-        self._away = (self._clock() + self._rest, said)
+        self._away = (self._clock() + self._rest, said, hint)
         return StorageError(said, hint)
 
     def _opened(self) -> Any:
