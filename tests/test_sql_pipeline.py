@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,11 +17,13 @@ from racto.knowledge.errors import (
     ConfigError,
     InputError,
     MalformedResponseError,
+    NoModelError,
     OverloadedError,
     QueryError,
     QueryRefusedError,
     RateLimitExceededError,
     ReadOnlyViolationError,
+    StorageError,
     TimeLimitError,
 )
 from racto.knowledge.prompts import RactoPrompt
@@ -31,6 +35,7 @@ from racto.tools.sql.pipeline import AsyncSQLAnalystPipeline, SQLAnalystPipeline
 from racto.tools.sql.policy import Limits
 
 from tests.analyst import Scripted, abstain, by_step, code, query, shop_file, step_of, words
+from tests.test_spec import CHECKLIST, parameters, signature
 
 COUNTRIES = "SELECT country, count(*) AS customers FROM customers GROUP BY country ORDER BY country"
 FOREVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
@@ -78,6 +83,25 @@ def test_a_question_comes_back_as_query_rows_answer_chart_and_tokens(database: s
     )
     assert (result.error, result.notes, result.abstained, result.clarification) == (None, [], False, None)
     assert result.to_csv() == "country,customers\nDE,4\nFR,4\nIN,4\nJP,4\nUS,4\n"
+
+
+@pytest.mark.skipif(not CHECKLIST.exists(), reason=f"there is no checklist {CHECKLIST}")
+def test_parameters_and_defaults_are_the_specified_ones_but_the_engine_of_the_analysis() -> None:
+    text = CHECKLIST.read_text()
+    for line, function, more in (
+        ("A001", AsyncSQLAnalystPipeline.__init__, {"limits", "examples"}),
+        ("A027", SQLAnalystPipeline.__init__, {"limits", "examples"}),
+        ("A055", SQLAnalystPipeline.run, {"source"}),
+        ("A056", SQLAnalystPipeline.arun, {"source"}),
+    ):
+        found = re.search(rf"R-SQL-{line} \| .*?\((.*)\)`", text)
+        assert found is not None
+        specified = found[1].replace("<object object>", "...").replace("engine='pandas'", "engine='duckdb'")
+        signature(function, specified)
+        named = {part.partition("=")[0].strip() for part in specified.split(",")}
+        assert set(parameters(function)) - named == more
+        keyword_only = [each for each in parameters(function).values() if each.kind is each.KEYWORD_ONLY]
+        assert len(keyword_only) == len(parameters(function)) - 1
 
 
 def test_each_step_has_its_own_kit_prompt_temperature_and_length(database: str) -> None:
@@ -258,6 +282,7 @@ def test_the_number_of_rows_is_limited_by_pipeline_and_call_and_zero_is_no_limit
     with SQLAnalystPipeline(kit, max_rows=7, run_pandas=False, run_answer=False, chart=None) as pipeline:
         result = pipeline.run("All?", connection_string=database)
         assert result.row_count == 7
+        assert result.notes == ["Only the first 7 rows were fetched; there are more."]
         assert result.result is not None
         assert result.result.truncated
         assert pipeline.run("All?", connection_string=database, max_rows=3).row_count == 3
@@ -416,6 +441,48 @@ def test_kits_memories_and_limiters_may_block_or_not(database: str) -> None:
     assert 0 < kept.left < 100_000
     with pytest.raises(InputError, match="chat"):
         answered(database, object())
+    with pytest.raises(NoModelError, match="sql"):
+        answered(database, None)
+
+
+class Foreign:
+    """A kit whose answers are its own."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    async def achat(self, config: ChatConfig) -> Any:
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        json.dumps(query(COUNTRIES)),
+        SimpleNamespace(content=json.dumps(query(COUNTRIES))),
+        SimpleNamespace(content="", parsed=query(COUNTRIES), usage={"prompt_tokens": 3, "cost": 0.1}),
+    ],
+)
+def test_an_answer_may_be_a_text_or_anything_with_content(database: str, answer: Any) -> None:
+    from racto.agents.telemetry import RactoTracer
+
+    result = answered(database, Foreign(answer), run_answer=False, run_pandas=False, tracer=RactoTracer())
+    assert result.row_count == 5
+
+
+class Forgetful(Kept):
+    """A memory that is full."""
+
+    async def append(self, session_id: str, role: str, content: str) -> None:
+        raise StorageError("There is no room.")
+
+
+def test_an_answer_that_cannot_be_remembered_is_an_answer(database: str) -> None:
+    kit = Scripted(each=by_step(sql=query(COUNTRIES)))
+    with SQLAnalystPipeline(kit, memory=Forgetful(0)) as pipeline:
+        result = pipeline.run("How many?", connection_string=database, session_id="s")
+    assert (result.row_count, result.error) == (5, None)
+    assert result.notes == ["The conversation was not remembered: There is no room."]
 
 
 def test_a_used_up_share_ends_the_run_before_the_next_call(database: str) -> None:

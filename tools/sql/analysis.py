@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
+from ...knowledge.errors import ConfigError, InputError
 from .asking import cancellable
 from .catalogue import Catalogue, Column, Table
 from .engines import Target
@@ -19,6 +20,7 @@ TABLE = "result"
 """What the rows are called in the second query."""
 _ROWS = 10_000
 _IDLE = 2
+_KEPT_VALUES = 100_000  # an idle process keeps its rows
 _SCHEMA = "main"
 
 
@@ -57,7 +59,7 @@ class Analysis:
         try:
             return await cancellable(partial(_queried, connection, code, rows, self._limits), connection.cancel)
         finally:
-            if len(self._idle) < _IDLE:
+            if len(self._idle) < _IDLE and len(rows.rows) * len(rows.columns) <= _KEPT_VALUES:
                 self._idle.append(connection)
             else:
                 connection.close()
@@ -66,6 +68,23 @@ class Analysis:
         """End the processes that are kept."""
         while self._idle:
             self._idle.pop().close()
+
+
+def check_engine(engine: str) -> None:
+    """
+    :raises InputError: there is no such engine.
+    :raises ConfigError: this machine cannot confine it.
+    """
+    if engine not in get_args(AnalysisEngine):
+        raise InputError(f"There is no analysis engine {engine[:40]!r}.", "Use duckdb, pandas or polars.")
+    if engine != "duckdb":
+        from .confinement import available
+
+        if lacking := available():
+            raise ConfigError(
+                f"Code for {engine} cannot be confined here: {', '.join(lacking)}.",
+                "Leave out analysis_engine: the default analyses with a second guarded query.",
+            )
 
 
 def _queried(connection: Connection, sql: str, rows: QueryResult, limits: Limits) -> Analysed:

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from ...knowledge.prompts import RactoPrompt, output_schema
+from ...knowledge.prompts import RactoPrompt
 from .exports import jsonable
 from .results import QueryResult
 
@@ -35,6 +35,8 @@ _DIALECTS = {"sqlite": "SQLite", "postgres": "PostgreSQL", "mysql": "MySQL or Ma
 class Draft(BaseModel):
     """What the model makes of a question."""
 
+    model_config = ConfigDict(defer_build=True)
+
     action: Literal["query", "ask_back", "abstain"] = Field(
         description="query: the schema can answer; ask_back: the question can mean several things that give different numbers; "
         "abstain: what it asks for is not in this database."
@@ -48,13 +50,11 @@ class Draft(BaseModel):
 class AnalysisDraft(BaseModel):
     """What the model wants to work out from the rows."""
 
+    model_config = ConfigDict(defer_build=True)
+
     code: str = Field(
         default="", description="What is to be run over the rows; empty when they answer the question as they are."
     )
-
-
-DRAFT_SCHEMA = output_schema(Draft) or {}
-ANALYSIS_SCHEMA = output_schema(AnalysisDraft) or {}
 
 
 def sql_prompt(dialect: str) -> RactoPrompt:
@@ -71,7 +71,7 @@ def sql_prompt(dialect: str) -> RactoPrompt:
             _DATA,
         ],
         tone="Exact.",
-        output_format=DRAFT_SCHEMA,
+        output_format="json",
         anti_hallucination=False,
     )
 
@@ -91,7 +91,7 @@ def analysis_prompt(engine: str) -> RactoPrompt:
             _DATA,
         ],
         tone="Exact.",
-        output_format=ANALYSIS_SCHEMA,
+        output_format="json",
         anti_hallucination=False,
     )
 

@@ -60,7 +60,7 @@ class SQLAnalystResult(BaseModel):
     :param analysis_sql: The query over the result that the analysis is, when it is one.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     user_query: str
     schema_used: str = ""

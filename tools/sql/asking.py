@@ -12,8 +12,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from ...agents.structured import schema_of
 from ...agents.telemetry import Telemetry
-from ...knowledge.errors import InputError, MalformedResponseError, RateLimitExceededError
+from ...knowledge.errors import InputError, MalformedResponseError, NoModelError, RateLimitExceededError
 from ...knowledge.prompts import RactoPrompt
 from ...knowledge.turns import estimate
 from ...knowledge.vocabulary import ChatConfig, LLMResponse, Message, MessageRole
@@ -66,17 +67,21 @@ class Models:
         message: str,
         history: Sequence[Message] = (),
         *,
-        schema: dict[str, Any] | None = None,
+        shape: type[BaseModel] | None = None,
     ) -> LLMResponse:
         """One answer.
 
         :param prompt: The system prompt where the step has none of its own.
-        :param schema: What its JSON must be like, whosever prompt it is.
+        :param shape: What its JSON must be, whosever prompt it is. The provider is held to it where it can be; whether it is so the caller sees, who
+            counts every try.
+        :raises NoModelError: nobody answers this step.
         :raises RateLimitExceededError: the user's share is used up.
         """
+        if step.kit is None:
+            raise NoModelError(f"There is no model for the step {step.name!r}.", f"Give kit= or {step.name}_kit=.")
         prompt = step.prompt or prompt
-        if schema is not None:
-            prompt = prompt.model_copy(update={"output_format": schema})
+        if shape is not None:
+            prompt = prompt.model_copy(update={"output_format": dict(schema_of(shape))})
         config = ChatConfig(
             user_message=message,
             prompt=prompt,
@@ -87,10 +92,9 @@ class Models:
         expected = estimate(prompt.compile()) + estimate(message) + sum(estimate(turn.content) for turn in history)
         await self._consume(expected)
         with self._telemetry.span(f"sql_{step.name}", _said(step.kit, "provider"), _said(step.kit, "model")) as call:
-            response: LLMResponse = await called(step.kit, "chat", config)
+            response = _response(await called(step.kit, "chat", config))
             call.record(response)
-        used = getattr(response, "usage", None) or {}
-        read, written = int(used.get("prompt_tokens", 0)), int(used.get("completion_tokens", 0))
+        read, written = (response.usage.get(f"{kind}_tokens", 0) for kind in ("prompt", "completion"))
         for kind, count in (("input", read), ("output", written)):
             name = f"{step.name}_{kind}_tokens"
             setattr(self._usage, name, getattr(self._usage, name) + count)
@@ -185,6 +189,21 @@ def shaped(response: LLMResponse, model: type[M]) -> M:
     except (ValidationError, ValueError, RecursionError):
         wanted = ", ".join(model.model_fields)
         raise MalformedResponseError(f"The answer was not a JSON object with the fields {wanted}.") from None
+
+
+def _response(given: Any) -> LLMResponse:
+    """The answer of a kit of somebody else's: a text, or anything with `content`, `parsed` and `usage`."""
+    if isinstance(given, LLMResponse):
+        return given
+    if isinstance(given, str):
+        return LLMResponse(content=given)
+    parsed, usage = getattr(given, "parsed", None), getattr(given, "usage", None)
+    counts = usage if isinstance(usage, dict) else {}
+    return LLMResponse(
+        content=str(getattr(given, "content", None) or ""),
+        parsed=parsed if isinstance(parsed, dict) else None,
+        usage={name: count for name, count in counts.items() if isinstance(count, int)},
+    )
 
 
 def _said(kit: Any, name: str) -> str:

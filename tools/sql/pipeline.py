@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ...agents.telemetry import Recorder, Telemetry
 from ...knowledge.edge import blocking
 from ...knowledge.errors import ConfigError, InputError, RactoError
 from ...knowledge.prompts import RactoPrompt
-from .analysis import Analysis, AnalysisEngine
+from .analysis import Analysis, AnalysisEngine, check_engine
 from .answers import SQLAnalystResult
 from .asking import Memory, Models, Step, StepName
 from .charts.spec import ChartSpec, as_spec
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 Chart = ChartSpec | Mapping[str, Any] | Literal["auto"] | None
 
-UNSET: Final = object()
-"""Stands for what a call did not say, where `None` says something."""
 NOBODY = "default"
 """Whose share a limiter counts when nobody is named."""
 LONGEST_QUESTION = 20_000
@@ -70,6 +68,7 @@ class SQLAnalystPipeline:
     :param limits: Of every query and analysis, beside `max_rows`.
     :param examples: Gives approved questions and queries that are like a question.
     :raises InputError: a chart or engine there is not.
+    :raises ConfigError: this machine cannot confine what would analyse.
     """
 
     # As long as the signature the specification gives it.
@@ -116,12 +115,23 @@ class SQLAnalystPipeline:
         limits: Limits | None = None,
         examples: Callable[[Source, str], Sequence[tuple[str, str]]] | None = None,
     ) -> None:
-        if analysis_engine not in get_args(AnalysisEngine):
-            raise InputError(f"There is no analysis engine {analysis_engine!r}.", "Use duckdb, pandas or polars.")
+        check_engine(analysis_engine)
         self._steps: dict[StepName, Step] = {
-            "sql": Step("sql", sql_kit or kit, sql_prompt, sql_temperature, sql_max_tokens),
-            "pandas": Step("pandas", pandas_kit or kit, pandas_prompt, pandas_temperature, pandas_max_tokens),
-            "answer": Step("answer", answer_kit or kit, answer_prompt, answer_temperature, answer_max_tokens),
+            "sql": Step("sql", kit if sql_kit is None else sql_kit, sql_prompt, sql_temperature, sql_max_tokens),
+            "pandas": Step(
+                "pandas",
+                kit if pandas_kit is None else pandas_kit,
+                pandas_prompt,
+                pandas_temperature,
+                pandas_max_tokens,
+            ),
+            "answer": Step(
+                "answer",
+                kit if answer_kit is None else answer_kit,
+                answer_prompt,
+                answer_temperature,
+                answer_max_tokens,
+            ),
         }
         self._run_pandas, self._run_answer, self._chart = run_pandas, run_answer, _chart(chart)
         self._force_read_only, self._safe_mode = force_read_only, safe_mode
@@ -153,11 +163,11 @@ class SQLAnalystPipeline:
         username: str | None = None,
         password: str | None = None,
         driver: str = "postgresql",
-        engine: Any = UNSET,
+        engine: Any = ...,
         schema: str | None = None,
         run_pandas: bool | None = None,
         run_answer: bool | None = None,
-        chart: Any = UNSET,
+        chart: Any = ...,
         force_read_only: bool | None = None,
         sql_temperature: float | None = None,
         sql_max_tokens: int | None = None,
@@ -172,7 +182,7 @@ class SQLAnalystPipeline:
     ) -> SQLAnalystResult:
         """Answer a question from a database: that of `source`, else of `engine`, else of `connection_string`, else of the parts of one.
 
-        What is not given is as the pipeline has it. A task that is cancelled ends its query.
+        What is not given, or given as `...`, is as the pipeline has it. A task that is cancelled ends its query.
 
         :param connection_string: As SQLAlchemy writes it: `postgresql://user:pass@host/db`, `sqlite:///file.db`, `duckdb:///file.duckdb`.
         :param engine: A SQLAlchemy `Engine`; `None` for none, also where the pipeline has one.
@@ -201,13 +211,13 @@ class SQLAnalystPipeline:
             retries=self._retries,
             run_pandas=self._run_pandas if run_pandas is None else run_pandas,
             run_answer=self._run_answer if run_answer is None else run_answer,
-            chart=self._chart if chart is UNSET else _chart(chart),
+            chart=self._chart if chart is ... else _chart(chart),
             examples=self._examples,
         )
         result = SQLAnalystResult(user_query=question)
         if not (self._force_read_only if force_read_only is None else force_read_only):
             result.notes.append(_WRITES)
-        engine = self._engine if engine is UNSET else engine
+        engine = self._engine if engine is ... else engine
         parts = {
             "host": host,
             "port": port,
@@ -259,7 +269,10 @@ class SQLAnalystPipeline:
             if result.chart_spec is not None:
                 await _draw(result)
             said = "\n\n".join(filter(None, (result.answer, run.written and f"```sql\n{run.written}\n```")))
-            await memory.keep(result.user_query, said)
+            try:
+                await memory.keep(result.user_query, said)
+            except RactoError as error:
+                result.notes.append(f"The conversation was not remembered: {error}")
 
     def _step(self, name: StepName, temperature: float | None, max_tokens: int | None) -> Step:
         step = self._steps[name]

@@ -100,7 +100,7 @@ class Run:
         failed: dict[str, RactoError] = {}
         while True:
             result.attempts += 1
-            response = await self.models.ask(step, prompt, message, self.history, schema=prompts.DRAFT_SCHEMA)
+            response = await self.models.ask(step, prompt, message, self.history, shape=prompts.Draft)
             sql, tried = "", response.content or ""
             try:
                 draft = shaped(response, prompts.Draft)
@@ -114,6 +114,8 @@ class Run:
                 result.assumptions = _said(draft.assumptions)
                 result.keep(rows)
                 result.notes += rows.notes
+                if rows.truncated:
+                    result.notes.append(f"Only the first {len(rows.rows)} rows were fetched; there are more.")
                 self.written = sql
                 return rows
             except (QueryError, MalformedResponseError) as error:
@@ -158,7 +160,7 @@ class Run:
         for left in reversed(range(ANALYSIS_TRIES)):
             code = ""
             try:
-                response = await self.models.ask(step, prompt, message, schema=prompts.ANALYSIS_SCHEMA)
+                response = await self.models.ask(step, prompt, message, shape=prompts.AnalysisDraft)
                 code = shaped(response, prompts.AnalysisDraft).code.strip()
                 if code:
                     await self._analysed(code, rows)
