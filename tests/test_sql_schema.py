@@ -37,7 +37,7 @@ ORDERS = Table(
         Column("customer_id", "INTEGER"),
         Column("status", "TEXT", comment="Where it is", samples=("new", "it's paid")),
         Column("total", "DECIMAL(10,2)", samples=("13.50", "1e3")),
-        Column("email", "ENUM('ada@example.org', 'bob@example.org')", masked=True),
+        Column("email", "TEXT", masked=True),
         Column("Group By", "TEXT"),
         Column("order", "TEXT"),
     ),
@@ -71,7 +71,7 @@ def test_each_table_and_each_column_is_a_line() -> None:
         "  customer_id INTEGER -> customers.id",
         "  status TEXT «Where it is» e.g. «'new', 'it''s paid'»",
         "  total DECIMAL(10,2) e.g. «13.50, 1e3»",
-        "  email ENUM, masked: values are hidden",
+        "  email TEXT, masked: values are hidden",
         '  "Group By" TEXT',
         '  "order" TEXT',
         "  indexed: (customer_id, status), unique (email)",
@@ -176,6 +176,17 @@ def test_a_name_with_line_breaks_makes_no_line_of_its_own(name: str) -> None:
     text = text_of(Catalogue("sqlite", (Table(name, (Column(name, "TEXT"),)),)))
     assert len(text.splitlines()) == 4
     assert len(text) < 700
+
+
+def test_of_a_masked_column_nothing_is_shown_that_says_its_values() -> None:
+    column = Column("mood", "ENUM('CANARY', 'b')", comment="one of CANARY, b", samples=("CANARY",))
+    table = Table("people", (Column("id", "INTEGER"), column))
+    full = Catalogue("mysql", (table,))
+    assert "mood «ENUM('CANARY', 'b')» «one of CANARY, b» e.g. «'CANARY'»" in text_of(full)
+    visible = full.visible(Policy(mask_columns={"mood"}))
+    assert "  mood ENUM, masked: values are hidden\n" in text_of(visible) + "\n"
+    assert "CANARY" not in text_of(visible)
+    assert TableSearch(visible, Semantics()).find("canary", 5) == []
 
 
 def test_values_of_keys_are_not_shown() -> None:

@@ -269,6 +269,46 @@ def test_a_hidden_column_reads_like_one_that_does_not_exist(target: Target, open
     assert told("SELECT 1 FROM secrets", "secrets") == told("SELECT 1 FROM xsecret", "xsecret")
 
 
+def test_every_name_the_schema_shows_can_be_asked_for_as_it_stands_there(any_target: Target, opened: Open) -> None:
+    source = opened(any_target, Policy())
+    names = [
+        "plain",
+        "MixedCase",
+        "Order Details",
+        "select",
+        "user",
+        "rank",
+        "naïve",
+        "名前",
+        "2nd",
+        "a-b",
+        "a.b",
+        "it's",
+        "key",
+    ]
+    names += ["a`b"] if any_target.engine == "mysql" else ['a"b', "a`b"]
+    mark = "`" if any_target.engine == "mysql" else '"'
+    marked = [mark + name.replace(mark, 2 * mark) + mark for name in names]
+    columns = ", ".join(f"{name} INTEGER" for name in marked)
+    change(
+        source,
+        any_target,
+        *(f"CREATE TABLE {name} ({columns})" for name in marked),
+        *(f"INSERT INTO {name} VALUES ({', '.join(map(str, range(len(names))))})" for name in marked),
+    )
+    shown = source.tables(names).splitlines()
+    tables = [line.removeprefix("table ") for line in shown if line.startswith("table ")]
+    asked = [re.sub(r" \w+(?:\(\d+\))?$", "", line.strip()) for line in shown if line.startswith("  ")][: len(names)]
+    assert len(tables) == len(asked) == len(names)
+    for table in tables:
+        assert source.query(f"SELECT {', '.join(asked)} FROM {table}").rows == [tuple(range(len(names)))]
+    for place, column in enumerate(asked):
+        rows = source.query(
+            f"SELECT t.{column} FROM {tables[place]} AS t WHERE {column} = {place} ORDER BY {column}"
+        ).rows
+        assert rows == [(place,)]
+
+
 def test_no_suggestion_of_a_database_names_what_is_hidden(shops: dict[str, Target]) -> None:
     policy = Policy(**runpy.run_path(str(SHOP))["POLICY"])
     with closing(Connection(shops["sqlite"], policy)) as connection:

@@ -102,7 +102,8 @@ class Catalogue:
         return self.find(key.table, table.schema) or self.find(name, schema)
 
     def visible(self, policy: Policy) -> Catalogue:
-        """What a policy shows: tables that are allowed, columns that are not blocked, masked ones without samples.
+        """What a policy shows: tables that are allowed, columns that are not blocked, masked ones without what may say their values: samples,
+        comment, and the list in `ENUM('a', 'b')`.
 
         Keys and indexes over blocked columns go with them.
         """
@@ -111,7 +112,7 @@ class Catalogue:
             if not policy.allows(table.schema, table.name):
                 continue
             columns = tuple(
-                replace(column, masked=True, samples=())
+                replace(column, masked=True, samples=(), comment="", type=column.type.partition("(")[0].rstrip())
                 if policy.masks(table.schema, table.name, column.name)
                 else column
                 for column in table.columns

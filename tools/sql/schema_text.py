@@ -204,9 +204,7 @@ def _rows(table: Table) -> str:
 def _type(column: Column) -> str:
     if not column.type:
         return ""
-    # A list of values (`ENUM('a', 'b')`) says what a masked column holds.
-    told = column.type.partition("(")[0] if column.masked else column.type
-    return f" {told}" if _TYPE.fullmatch(told) else f" {set_off(told, _LONGEST_TEXT)}"
+    return f" {column.type}" if _TYPE.fullmatch(column.type) else f" {set_off(column.type, _LONGEST_TEXT)}"
 
 
 def _said(text: str, synonyms: Sequence[str] = (), longest: int = _LONGEST_TEXT) -> str:

@@ -82,18 +82,22 @@ class View:
     def tables(self, names: Sequence[str]) -> list[Table]:
         """Visible tables by their names, each once.
 
+        :param names: `table` or `schema.table`, in quotes or not.
         :raises UnknownNameError: there is no such table.
         """
         found = {}
         for name in names:
-            schema, _, rest = name.rpartition(".")
-            table = self.visible.find(name) or self.visible.find(rest, schema)
+            table = self._table(name) or self._table(name.replace('"', "").replace("`", ""))
             if table is None:
                 default = self.visible.default_schema
                 known = (one.name if one.schema == default else one.full_name for one in self.visible.tables)
                 raise unknown_name("table", name, known)
             found[table.full_name] = table
         return list(found.values())
+
+    def _table(self, name: str) -> Table | None:
+        schema, _, rest = name.rpartition(".")
+        return self.visible.find(name) or self.visible.find(rest, schema)
 
 
 class Source:
