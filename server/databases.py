@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..tools.sql.databases import Databases
     from ..tools.sql.engines import Target
+    from ..tools.sql.policy import Policy
     from ..tools.sql.source import Source
     from .database_settings import DatabaseSettings
     from .settings import Settings
@@ -52,18 +53,30 @@ def target_of(name: str, one: DatabaseSettings) -> Target:
     return Target("duckdb" if suffix in _DUCKDB else "sqlite", str(path))
 
 
-def _open(name: str, one: DatabaseSettings, target: Target) -> Source:
+def with_password(name: str, target: Target) -> Target:
+    """A target as it is connected to: on a server, with the password that is kept for it."""
     from dataclasses import replace
 
-    from ..tools.sql.policy import Limits, Policy
+    from .secrets import secret
+
+    on_server = target.engine in ("postgresql", "mysql")  # over a socket, too, where there is no host
+    return replace(target, password=secret(f"{name.upper()}_PASSWORD") or "") if on_server else target
+
+
+def policy_of(one: DatabaseSettings) -> Policy:
+    """What may be read of a configured database."""
+    from ..tools.sql.policy import Policy
+
+    return Policy(one.allowed_tables, one.blocked_columns, one.mask_columns)
+
+
+def _open(name: str, one: DatabaseSettings, target: Target) -> Source:
+    from ..tools.sql.policy import Limits
     from ..tools.sql.semantic_file import read
     from ..tools.sql.source import Source
     from ..tools.sql.workers import Connection
-    from .secrets import secret
 
-    if target.host:
-        target = replace(target, password=secret(f"{name.upper()}_PASSWORD") or "")
-    policy = Policy(one.allowed_tables, one.blocked_columns, one.mask_columns)
+    target, policy = with_password(name, target), policy_of(one)
     limits = Limits(one.seconds, one.max_rows, one.result_mb * 2**20, one.memory_mb * 2**20)
     semantics = read(one.semantics) if one.semantics else None
     return Source(

@@ -14,16 +14,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from textwrap import indent
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..knowledge.edge import blocking
 from ..knowledge.errors import RactoError
 from ..knowledge.migrations import MIGRATIONS
 from .hosts import ENTRY, HOSTS, Host, command, installed
 from .settings import Settings, masked
+
+if TYPE_CHECKING:
+    from .database_settings import DatabaseSettings
 
 START_LIMIT = 30.0
 """Seconds a server may take to answer before it counts as broken."""
@@ -50,6 +55,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _packages()
     yield _database(settings.database)
     yield from _roots(settings.roots)
+    for name, one in settings.sql_databases.items():
+        yield _asked(name, one)
     yield _port(settings)
     if settings.redis_url:
         yield _redis(settings.redis_url)
@@ -150,6 +157,32 @@ def _roots(roots: tuple[Path, ...]) -> Iterator[Finding]:
             yield Finding("broken", "roots", f"{root} cannot be read.", f"chmod u+rx {shlex.quote(str(root))}")
         else:
             yield Finding("ok", "roots", f"{root} can be read.")
+
+
+def _asked(name: str, one: DatabaseSettings) -> Finding:
+    """A database that may be asked answers, and its account may only read."""
+    from ..tools.sql.engines import make, risks
+    from ..tools.sql.grants import grant_script
+    from .databases import policy_of, target_of, with_password
+
+    about, policy = f"sql database {name}", policy_of(one)
+    try:
+        target = with_password(name, target_of(name, one))
+        with closing(make(target, policy)) as engine:
+            catalogue = engine.catalogue()
+            risky = risks(engine)
+    except RactoError as error:
+        return Finding("broken", about, error.message, error.hint)
+    tables = f"{len(catalogue.visible(policy).tables)} tables and views can be asked."
+    if not risky:
+        return Finding("ok", about, tables)
+    script = grant_script(catalogue, policy, "racto_reader", database=target.database)
+    return Finding(
+        "note",
+        about,
+        " ".join([tables, *risky]),
+        f"Let racto in as a role that can only read; an administrator makes it with:\n{indent(script, '      ')}",
+    )
 
 
 def _port(settings: Settings) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
@@ -70,7 +70,7 @@ def _mariadb(**options: str) -> Lent:
     return Lent(sqlalchemy.create_engine(url, **options), "SELECT count(*) FROM seq_1_to_100000000 a, seq_1_to_1000 b")
 
 
-LENT = {
+LENT: dict[str, Callable[[], Lent]] = {
     "sqlite in memory": _sqlite,
     "postgresql": _postgres,
     "postgresql that commits by itself": lambda: _postgres(isolation_level="AUTOCOMMIT"),
@@ -82,7 +82,7 @@ LENT = {
 @pytest.fixture(scope="module", params=LENT)
 def lent(request: pytest.FixtureRequest) -> Iterator[Lent]:
     """Each kind of engine."""
-    made: Lent = LENT[request.param]()
+    made = LENT[request.param]()
     made.write("CREATE TABLE people (id integer PRIMARY KEY, name varchar(20), ssn varchar(20))")
     made.write("INSERT INTO people VALUES (1, 'a:b %s', 'CANARY')")
     made.write("CREATE TABLE pets (id integer PRIMARY KEY, owner integer REFERENCES people (id))")

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -25,6 +27,8 @@ from racto.knowledge.errors import (
     ReadOnlyViolationError,
     TimeLimitError,
 )
+from racto.server.doctor import _asked
+from racto.server.settings import load
 from racto.tools.sql.catalogue import Catalogue, Table
 from racto.tools.sql.engines import Target, make
 from racto.tools.sql.engines.mysql import MySQLEngine, check
@@ -101,10 +105,10 @@ def _postgres() -> Server:
     with postgres_as_admin() as admin:
         admin.execute("CREATE DATABASE shop")
     with postgres_as_admin("shop") as admin:
-        fill("postgres", lambda sql, row: admin.execute(sql, row or None))  # type: ignore[call-overload]  # of the corpus
+        fill("postgres", lambda sql, row: admin.execute(sql, row or None))
         script = grant_script(_catalogue(target), policy(), "racto reader", database="shop")
-        admin.execute(script)  # type: ignore[call-overload]  # as an administrator pastes it
-        admin.execute(script)  # type: ignore[call-overload]  # it can be run again
+        admin.execute(script)
+        admin.execute(script)
     return Server(
         "postgres",
         target,
@@ -623,6 +627,26 @@ def test_the_script_quotes_names_and_refuses_databases_without_roles(server: Ser
 def test_odd_options_are_config_errors(server: Server) -> None:
     with pytest.raises(ConfigError, match="no_such_option"):
         make(replace(server.target, options={**server.target.options, "no_such_option": "1"}), Policy())
+
+
+def test_the_doctor_prints_the_rights_a_role_needs_where_the_account_has_too_many(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = {"host": server.target.host, **server.target.options}
+    query = "&".join(f"{name}={value}" for name, value in where.items() if value)
+    accounts = {"admin": server.target.username, "reader": quote(server.reader.username), "nobody": "nobody"}
+    lines = [
+        f'[sql_databases.{name}]\nurl = "{server.target.engine}://{account}@/shop?{query}"\nblocked_columns = ["ssn"]\n'
+        for name, account in accounts.items()
+    ]
+    (tmp_path / "racto.toml").write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RACTO_CONFIG", str(tmp_path / "racto.toml"))
+    findings = {name: _asked(name, one) for name, one in load().settings.sql_databases.items()}
+    assert {name: one.state for name, one in findings.items()} == {"admin": "note", "reader": "ok", "nobody": "broken"}
+    assert "files of the server" in findings["admin"].said
+    assert "GRANT SELECT" in findings["admin"].fix
+    assert "6 tables" in findings["reader"].said
 
 
 # In its process

@@ -103,3 +103,9 @@ def make(target: Target, policy: Policy) -> Engine:
     module, cls = ENGINES[name]
     engine: Engine = getattr(import_module(f".{module}", __name__), cls)(target, policy)
     return engine
+
+
+def risks(engine: Engine) -> list[str]:
+    """What the account of a connection may do on the server that one for reading should not, each a sentence; of databases in files there is none."""
+    found: list[str] = getattr(engine, "risks", list)()
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ _MODES = frozenset(
 )
 """SQL modes that give the same text another meaning than the one it was checked with."""
 
-_OPTIONS = {
+_OPTIONS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "ssl_key_password"), str),
     **dict.fromkeys(
         ("ssl_verify_cert", "ssl_verify_identity", "ssl_disabled"), lambda text: text.lower() in {"1", "true"}
@@ -47,7 +47,7 @@ _PART = re.compile(
     r"|(?P<comment>/\*(?!M?!).*?\*/|--(?=[ \t\r\n]|$)[^\n]*|\#[^\n]*)"
     r"|(?P<name>`(?:[^`]|``)*`)"
     r"|(?P<odd>['\"`]|/\*)"  # a quote or comment that does not end, a comment that is carried out
-    r"|(?P<code>.)",
+    r"|(?P<code>[^'\"`/\#-]+|.)",
     re.DOTALL,
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f]")
@@ -202,7 +202,10 @@ class MySQLEngine:
     @contextmanager
     def _told(self, limits: Limits) -> Iterator[None]:
         """Failures of PyMySQL as ours, in the database's words."""
-        from pymysql import MySQLError
+        try:
+            from pymysql import MySQLError
+        except ImportError:
+            raise ConfigError("PyMySQL is not installed.", "Run `pip install 'racto[sql-mysql]'`.") from None
 
         try:
             yield
@@ -218,7 +221,7 @@ class MySQLEngine:
             raise QueryError(_scrubbed(error, self._target), hint) from error
         except MemoryError as error:
             raise too_hungry(limits) from error
-        except (ValueError, RecursionError, OSError) as error:  # also what a value cannot be read as
+        except (ValueError, RuntimeError, OSError) as error:  # also what a value cannot be read as
             raise QueryError(_scrubbed(error, self._target), "Ask for the value as text.") from error
 
 
@@ -293,7 +296,7 @@ def _rows(cursor: Any, fields: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
     """The rows as they arrive, bits as numbers and JSON as what it means."""
     import json
 
-    readers = {16: lambda bits: int.from_bytes(bits, "big"), 245: json.loads}
+    readers: dict[int, Callable[[bytes], Any]] = {16: lambda bits: int.from_bytes(bits, "big"), 245: json.loads}
     special = [(place, readers[field.type_code]) for place, field in enumerate(fields) if field.type_code in readers]
     for row in iter(cursor.fetchone, None):
         if special:

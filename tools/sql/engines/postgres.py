@@ -183,8 +183,11 @@ class PostgresEngine:
     @contextmanager
     def _told(self, limits: Limits) -> Iterator[None]:
         """Failures of psycopg as ours, in PostgreSQL's words."""
-        import psycopg
-        from psycopg import errors
+        try:
+            import psycopg
+            from psycopg import errors
+        except ImportError:
+            raise ConfigError("psycopg is not installed.", "Run `pip install 'racto[sql-postgresql]'`.") from None
 
         try:
             yield
