@@ -17,7 +17,7 @@ from racto.tools.sql.engines import ENGINES, Target, make
 from racto.tools.sql.policy import Limits, Policy
 from racto.tools.sql.workers import Connection
 
-from tests.sql_backends import BACKENDS, Backend
+from tests.sql_backends import BACKENDS, Backend, Rows
 
 SCRIPT = [
     "CREATE TABLE authors (id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(40) NOT NULL, born DATE, ssn VARCHAR(20))",
@@ -39,7 +39,7 @@ BOOKS = [
     (2, 1, "Letters", 30.25, "2024-05-07 00:00:00", None),
     (3, 2, "Optics", None, None, 1.5),
 ]
-ROWS = {
+ROWS: Rows = {
     "authors": AUTHORS,
     "books": BOOKS,
     "verses": [(book, number, f"line {number}") for book in (1, 2) for number in range(50)],

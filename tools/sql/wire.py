@@ -45,18 +45,10 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "bytes": base64.b64decode,
     "uuid": UUID,
 }
-_ERRORS = {
-    error.code: error
-    for error in (
-        ConfigError,
-        InputError,
-        LimitError,
-        QueryError,
-        QueryRefusedError,
-        ReadOnlyViolationError,
-        TimeLimitError,
-    )
+_ERRORS: dict[str, type[RactoError]] = {
+    error.code: error for error in (ConfigError, InputError, LimitError, QueryError, TimeLimitError)
 }
+_REFUSALS = {error.code: error for error in (QueryRefusedError, ReadOnlyViolationError)}
 
 
 def pack_rows(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
@@ -130,11 +122,10 @@ def pack_error(error: RactoError) -> dict[str, Any]:
 
 def unpack_error(packed: dict[str, Any]) -> RactoError:
     """The error that `pack_error` packed."""
-    cls = _ERRORS.get(packed["code"], QueryError)
-    message, hint = str(packed["message"]), str(packed["hint"])
-    if issubclass(cls, QueryRefusedError):
-        return cls(message, hint, rule=str(packed.get("rule", "")))
-    return cls(message, hint)
+    code, message, hint = str(packed["code"]), str(packed["message"]), str(packed["hint"])
+    if code in _REFUSALS:
+        return _REFUSALS[code](message, hint, rule=str(packed.get("rule", "")))
+    return _ERRORS.get(code, QueryError)(message, hint)
 
 
 def pack_catalogue(catalogue: Catalogue) -> dict[str, Any]:

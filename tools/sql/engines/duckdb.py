@@ -33,7 +33,7 @@ INTROSPECTION_SECONDS = 5.0
 MESSAGE_CHARACTERS = 1_000
 """Where DuckDB's words about a mistake are cut; some list every column."""
 
-_SETTINGS = {
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": "2",
     "temp_directory": "",  # what does not fit into memory is not written anywhere else
     "autoinstall_known_extensions": "false",
