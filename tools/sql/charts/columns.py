@@ -3,7 +3,7 @@
 Databases do not always say (SQLite keeps dates as text, a year is an integer), so the values and the name decide:
 
 - a *time* is a date or timestamp, text that is one (`2013-08-29`, `2013-08-29 12:46`, `2013-08`, `8/29/2013`), or a year;
-- an *ordinal* is a category with an order of its own: hours, months, weekdays, quarters, ranges (`0-10`, `11-20`);
+- an *ordinal* is a category with an order of its own: hours, months, weekdays, quarters (`2024-Q1`), ranges (`0-10`, `1990s`);
 - an *id* is a number that only names a row or a place (`id`, `*_id`, `zip_code`): it is no measure;
 - a *measure* is any other number, or a duration (in seconds);
 - a *category* is text or a truth value;
@@ -33,7 +33,10 @@ LARGEST = 1e150
 
 _ISO = re.compile(r"\d{4}-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?\s?(Z|[+-]\d\d(:?\d\d)?)?)?)?")
 _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?: (\d{1,2}):(\d\d)(?::(\d\d))?)?")
-_RANGE = re.compile(r"[<>≤≥]?=?\s*(-?\d+(?:\.\d+)?)\s*(?:[-–+%].*|to .*|)")
+_RANGE = re.compile(r"[<>≤≥]?=?\s*(-?\d+(?:\.\d+)?)\s*(?:[-–+%].*|to .*|s|)")
+_NUMBERED = re.compile(
+    r"(?:(\d{4})[-/ ]?)?(?:Q|H|W|D|wk|week|quarter|half|day|month|hour)[- ]?(\d{1,2})(?:[-/ ](\d{4}))?", re.IGNORECASE
+)
 _ID = re.compile(r"(^|_)(id|key|uuid|guid|code|zip|phone|isbn|sku|ssn|number|no)$|^(zip|postal)", re.IGNORECASE)
 _ID_CAMEL = re.compile(r"[a-z](Id|ID|Key|Code|Number)$")
 _YEAR = re.compile(r"(^|_)(year|yr|season)(_|$)", re.IGNORECASE)
@@ -176,6 +179,15 @@ def order(values: Sequence[Any]) -> dict[Any, float] | None:
         places = {value: _place(value.strip().lower(), words) for value in values}
         if None not in places.values():
             return {value: float(place) for value, place in places.items() if place is not None}
+    numbered = (
+        [_NUMBERED.fullmatch(value.strip()) for value in values] if _NUMBERED.fullmatch(values[0].strip()) else []
+    )
+    if numbered and all(numbered):
+        parts = [match.groups(default="0") for match in numbered if match]
+        return {
+            value: int(year) + int(after) + int(at) / 100
+            for value, (year, at, after) in zip(values, parts, strict=True)
+        }
     if not _RANGE.fullmatch(values[0].strip()):
         return None
     found = {value: _RANGE.fullmatch(value.strip()) for value in values}

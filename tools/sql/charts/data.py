@@ -188,10 +188,10 @@ def bins(values: Sequence[float], most: int = 40) -> list[float]:
     """Edges of ranges of round width that cover the values (Sturges' number of them, at least 5)."""
     low, high = min(values), max(values)
     if low == high:
-        width = _round(abs(low) / 10 or 1.0)
+        width = round_up(abs(low) / 10 or 1.0)
         return [low + width * step for step in (-1.5, -0.5, 0.5, 1.5)]
     wanted = min(most, max(5, len(values).bit_length() + 1 if len(values) < 200 else 2 * len(values).bit_length()))
-    width = _round(high / wanted - low / wanted)
+    width = round_up(high / wanted - low / wanted)
     if all(value.is_integer() for value in values):
         width = max(1.0, width)
     start = width * (low // width)
@@ -202,8 +202,8 @@ def bins(values: Sequence[float], most: int = 40) -> list[float]:
     return edges
 
 
-def _round(width: float) -> float:
-    """The next of 1, 2, 2.5, 5, 10 × a power of ten."""
+def round_up(width: float) -> float:
+    """The next of 1, 2, 2.5, 5, 10 times a power of ten."""
     power = 10.0 ** int(f"{width:e}".partition("e")[2])
     return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= width * 0.999999) or width
 

@@ -26,7 +26,7 @@ from .channels import (
     size,
     turned,
 )
-from .data import OTHER, Plot
+from .data import OTHER, Plot, round_up
 from .plots import plot
 from .spec import ChartSpec
 from .words import number_text
@@ -183,7 +183,7 @@ def _heatmap(made: Plot) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     low, high = min(values), max(values)
     scale: dict[str, Any] = {"scheme": "blues"} | ({"domain": [low - 1, high]} if low == high else {})
     if low < 0 < high:
-        most = max(-low, high)
+        most = round_up(max(-low, high))
         scale = {"scheme": "blueorange", "domain": [-most, most], "reverse": True}
     columns, rows = len(made.x.names), len(made.y.names)
     color: dict[str, Any] = {
