@@ -70,7 +70,9 @@ window.addEventListener("message", ({ data }) => {
   }
   if (data.id === 9) {
     const image = frame.contentDocument.getElementById("chart");
-    image.hidden || image.complete ? look() : image.addEventListener("load", look);
+    // In the browser's virtual time this waits until nothing is left that data could have started.
+    const settled = () => setTimeout(look, 1000);
+    image.hidden || image.complete ? settled() : image.addEventListener("load", settled);
   }
 });
 document.body.append(frame);
