@@ -38,6 +38,8 @@ _FRAMING_BYTES = 2**20
 class Connection:
     """One database, and the processes that ask it: the first starts with the first question, idle ones leave. Threads may share it.
 
+    Memory is limited on Linux; elsewhere only as far as the engine limits itself, as DuckDB does.
+
     :param target: Where the database is.
     :param policy: What the engine refuses by itself, where it can.
     """
