@@ -16,6 +16,7 @@ LONGEST_SQL = 20_000
 LONGEST_NOTE = 1_000
 MOST = 1_000
 """Queries kept for one database; each question is compared with all of them."""
+_TRIED = 20  # of the likest: how many are checked until there are enough
 
 
 class Guarded(Protocol):
@@ -110,7 +111,7 @@ class VerifiedQueries:
         known = [(one.question, one.sql) for one in source.semantics().questions]
         known += [(one.question, one.sql) for one in self.listed(source.name)]
         found: list[tuple[str, str]] = []
-        for place, _ in WordIndex([(1.0, asked)] for asked, _ in known).find(question, len(known)):
+        for place, _ in WordIndex([(1.0, asked)] for asked, _ in known).find(question, _TRIED):
             if len(found) == limit:
                 break
             try:
