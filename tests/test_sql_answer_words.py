@@ -137,7 +137,7 @@ def test_rows_are_shown_to_a_model_one_a_line_whatever_is_in_them() -> None:
     assert len(text.splitlines()) == 3
     names, first, second = (json.loads(line) for line in text.splitlines())
     assert (names, first, second) == (["a", "b"], [breaks, "00"], ['{"k": [1]}', "NaN"])
-    asked = prompts.ask_for_answer("Why?", result((breaks, 1)), None, [])
+    asked = prompts.ask_for_answer("Why?", "SELECT 1", result((breaks, 1)), None, [])
     assert asked.count("</data>") == asked.splitlines().count("</data>") == 2
 
 

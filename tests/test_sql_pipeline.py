@@ -62,7 +62,8 @@ def test_a_question_comes_back_as_query_rows_answer_chart_and_tokens(database: s
     assert result.columns == ["country", "customers"]
     assert result.raw_rows[0] == {"country": "DE", "customers": 4}
     assert (result.row_count, len(result.raw_rows), result.attempts) == (5, 5, 1)
-    assert result.sql_query.upper().startswith("SELECT")
+    assert result.written_sql == COUNTRIES
+    assert result.sql_query.endswith(" LIMIT 10001")  # one more than may come, to know whether there are more
     assert "customers" in result.schema_used
     assert result.assumptions == ["Each row of customers is one customer."]
     assert (result.pandas_result, result.pandas_code) == (20, None)
@@ -71,6 +72,10 @@ def test_a_question_comes_back_as_query_rows_answer_chart_and_tokens(database: s
     assert result.answer.startswith("There are 20 customers")
     assert "| DE | 4 |" in result.answer
     assert "[[table]]" not in result.answer
+    told = kit.asked[2].user_message
+    assert COUNTRIES in told
+    assert 'SELECT sum("customers") AS total FROM result' in told
+    assert '["total"]\n[20]' in told
     assert result.chart_spec is not None
     assert (result.chart_spec["chart_type"], result.chart_spec["y"]) == ("bar", "customers")
     assert result.plotly_figure is not None

@@ -37,6 +37,10 @@ class Draft(BaseModel):
 
     model_config = ConfigDict(defer_build=True)
 
+    assumptions: list[str] = Field(
+        default_factory=list,
+        description="What you take for granted to answer, each in one sentence; empty for nothing.",
+    )
     action: Literal["query", "ask_back", "abstain"] = Field(
         description="query: the schema can answer; ask_back: the question can mean several things that give different numbers; "
         "abstain: what it asks for is not in this database."
@@ -44,7 +48,6 @@ class Draft(BaseModel):
     sql: str = Field(default="", description="For query: one SELECT statement. Otherwise empty.")
     missing: str = Field(default="", description="For abstain: what the database would need to have. Otherwise empty.")
     question: str = Field(default="", description="For ask_back: the question back. Otherwise empty.")
-    assumptions: list[str] = Field(default_factory=list, description="What you took for granted, each in one sentence.")
 
 
 class AnalysisDraft(BaseModel):
@@ -140,17 +143,23 @@ def ask_for_analysis(question: str, result: QueryResult) -> str:
 
 
 def ask_for_answer(
-    question: str, result: QueryResult, analysis: QueryResult | str | None, assumptions: Sequence[str]
+    question: str,
+    sql: str,
+    result: QueryResult,
+    analysis: tuple[str, QueryResult | str] | None,
+    assumptions: Sequence[str],
 ) -> str:
     """The turn of the answer step.
 
-    :param analysis: What the analysis came to: rows, or a text.
+    :param sql: The query, as the model wrote it.
+    :param analysis: What was run over the rows, and what it came to: rows, or a text.
     """
-    parts = [_block("The query", _cut(result.sql, _SHOWN_SQL)), _block(_counted(result), rows_text(result, SHOWN_ROWS))]
-    if isinstance(analysis, QueryResult):
-        parts.append(_block("The analysis of all rows", rows_text(analysis, SHOWN_ROWS)))
-    elif analysis is not None:
-        parts.append(_block("The analysis of all rows", _cut(analysis, SHOWN_CHARACTERS)))
+    parts = [_block("The query", _cut(sql, _SHOWN_SQL)), _block(_counted(result), rows_text(result, SHOWN_ROWS))]
+    if analysis is not None:
+        code, found = analysis
+        parts.append(_block("An analysis of all rows", _cut(code, _SHOWN_SQL)))
+        told = rows_text(found, SHOWN_ROWS) if isinstance(found, QueryResult) else _cut(found, SHOWN_CHARACTERS)
+        parts.append(_block("What the analysis came to", told))
     if result.notes:
         parts.append(_block("Notes", "\n".join(result.notes)))
     if assumptions:

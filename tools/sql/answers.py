@@ -42,7 +42,7 @@ class SQLAnalystResult(BaseModel):
 
     :param user_query: The question.
     :param schema_used: What the model was told of the database.
-    :param sql_query: The query that was run, or the last one that was tried; empty when there was none.
+    :param sql_query: The query as it was run: checked, masked, limited; or else the last one that was tried. Empty when there was none.
     :param columns: Names, all different.
     :param row_count: Of `raw_rows`.
     :param raw_rows: The rows by column name, with the Python values of the database's driver.
@@ -58,6 +58,7 @@ class SQLAnalystResult(BaseModel):
     :param attempts: How often the model wrote, or was asked to write, a query.
     :param notes: What the reader should know: rows that were left out, hidden values, numbers nobody can vouch for.
     :param analysis_sql: The query over the result that the analysis is, when it is one.
+    :param written_sql: The query as the model wrote it: what is readable, and can be asked again.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
@@ -81,6 +82,7 @@ class SQLAnalystResult(BaseModel):
     attempts: int = 0
     notes: list[str] = Field(default_factory=list)
     analysis_sql: str | None = None
+    written_sql: str = ""
 
     _result: QueryResult | None = PrivateAttr(default=None)
 

@@ -268,7 +268,9 @@ class SQLAnalystPipeline:
             await run.all()
             if result.chart_spec is not None:
                 await _draw(result)
-            said = "\n\n".join(filter(None, (result.answer, run.written and f"```sql\n{run.written}\n```")))
+            said = "\n\n".join(
+                filter(None, (result.answer, result.written_sql and f"```sql\n{result.written_sql}\n```"))
+            )
             try:
                 await memory.keep(result.user_query, said)
             except RactoError as error:

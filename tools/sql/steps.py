@@ -60,7 +60,6 @@ class Run:
 
     :param history: What was said before.
     :param result: What there is so far.
-    :param written: The query that was run, as the model wrote it.
     """
 
     plan: Plan
@@ -70,7 +69,6 @@ class Run:
     analysis: Analysis
     history: Sequence[Message]
     result: SQLAnalystResult
-    written: str = ""
     _found: QueryResult | str | None = field(default=None, init=False)
 
     async def all(self) -> None:
@@ -107,7 +105,7 @@ class Run:
                 if draft.action != "query":
                     self._decline(draft)
                     return None
-                result.sql_query = sql = tried = draft.sql
+                result.sql_query = result.written_sql = sql = tried = draft.sql
                 if tried in failed:
                     raise failed[tried]
                 rows = await self._run(sql)
@@ -116,7 +114,6 @@ class Run:
                 result.notes += rows.notes
                 if rows.truncated:
                     result.notes.append(f"Only the first {len(rows.rows)} rows were fetched; there are more.")
-                self.written = sql
                 return rows
             except (QueryError, MalformedResponseError) as error:
                 # A model that says the same again will go on saying it.
@@ -139,7 +136,7 @@ class Run:
 
     def _decline(self, draft: prompts.Draft) -> None:
         result = self.result
-        result.sql_query = ""
+        result.sql_query = result.written_sql = ""
         result.assumptions = _said(draft.assumptions)
         if draft.action == "ask_back":
             result.clarification = harmless(draft.question[:_SAID]) or "What exactly is meant?"
@@ -189,7 +186,8 @@ class Run:
 
     async def _answer(self, rows: QueryResult) -> None:
         result = self.result
-        message = prompts.ask_for_answer(result.user_query, rows, self._found, result.assumptions)
+        analysed = None if self._found is None else (result.analysis_sql or result.pandas_code or "", self._found)
+        message = prompts.ask_for_answer(result.user_query, result.written_sql, rows, analysed, result.assumptions)
         response = await self.models.ask(self.plan.steps["answer"], prompts.answer_prompt(), message, self.history)
         text = harmless((response.content or "")[:LONGEST_TEXT]).strip()
         if not text:
@@ -199,10 +197,12 @@ class Run:
         if strange := unsupported(text, result.user_query, [rows, *found], said):
             result.notes.append(f"Numbers of the answer that are not in the result: {', '.join(strange[:20])}.")
         if prompts.TABLE in text:
-            text = text.replace(prompts.TABLE, f"\n\n{table(rows)}\n\n", 1).replace(prompts.TABLE, "")
+            before, _, after = text.partition(prompts.TABLE)
+            after = after.replace(prompts.TABLE, "")
+            text = "\n\n".join(filter(None, (before.strip(), table(rows), after.strip())))
         elif 1 < len(rows.rows) <= TABLE_ROWS and not has_table(text):
             text = f"{text}\n\n{table(rows)}"
-        result.answer = text.strip()
+        result.answer = text
 
 
 def _said(assumptions: Sequence[str]) -> list[str]:
