@@ -145,7 +145,10 @@ class AlchemyConnection:
     def _words(self, error: BaseException) -> str:
         """Of a driver's error, without the address and the password."""
         diagnosis = getattr(getattr(error, "diag", None), "message_primary", None)
-        said = str(diagnosis or (error.args[-1] if error.args else type(error).__name__)).strip()
+        given = error.args[-1] if error.args else type(error).__name__
+        if isinstance(given, dict):  # pg8000 gives PostgreSQL's answer by the letters of its protocol
+            diagnosis = given.get("M")
+        said = str(diagnosis or given).strip()
         for secret in (self._engine.url.password, self._engine.url.host, self._engine.url.username):
             if secret and len(str(secret)) > 2:
                 said = said.replace(str(secret), "…")

@@ -185,7 +185,9 @@ class _Postgres:
         _aside(engine, f"SELECT pg_catalog.pg_cancel_backend({int(mark)})")
 
     def out_of_time(self, error: BaseException) -> bool:
-        return (getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)) == "57014"
+        given = error.args[0] if error.args else None
+        state = given.get("C") if isinstance(given, dict) else None  # as pg8000 gives it
+        return "57014" in (state, getattr(error, "sqlstate", None), getattr(error, "pgcode", None))
 
     def _open(self, borrowed: Connection, sql: str) -> None:
         tag = f"racto_{secrets.token_hex(8)}"  # nobody can write what ends the quotation
