@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import string
+import sys
 import time
 from pathlib import Path
 
@@ -145,6 +146,12 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert read(tmp_path / "signed.yaml").description == "Größe"
 
 
+def test_without_pyyaml_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(ConfigError, match=r"racto\[sql\]"):
+        parse("description: x")
+
+
 def test_a_thousand_described_tables_are_read_in_a_second() -> None:
     columns = "".join(f"      column_{number}: {{description: What it holds, synonyms: [a]}}\n" for number in range(10))
     text = "tables:\n" + "".join(f"  table_{number}:\n    columns:\n{columns}" for number in range(1_000))
@@ -257,6 +264,22 @@ def test_what_does_not_fit_the_database_is_told(shop: Path) -> None:
         "Question 'How much?'",
     ]
     assert "total" in problems[3]
+
+
+def test_a_policy_that_protects_what_is_not_there_is_told(shop: Path) -> None:
+    policy = Policy(
+        allowed_tables={"Customers", "main.orders", "order"},
+        blocked_columns={"SSN", "customers.id", "orders.ssn"},
+        mask_columns={"emial", "customers.email"},
+    )
+    source = made(shop, "", policy)
+    assert source.problems() == [
+        "The policy allows a table 'main.orders', which is not there. Did you mean 'orders'?",
+        "The policy allows a table 'order', which is not there. Did you mean 'orders'?",
+        "The policy blocks a column 'orders.ssn', which is not there. Did you mean 'orders.status'?",
+        "The policy masks a column 'emial', which is not there. Did you mean 'email'?",
+    ]
+    source.close()
 
 
 def test_docs_given_in_python_come_before_the_file_and_the_database(shop: Path) -> None:

@@ -8,6 +8,8 @@ import re
 from ...knowledge.errors import QueryError, QueryRefusedError
 from .catalogue import Catalogue
 from .identifiers import named
+from .policy import Policy
+from .semantics import nearest
 
 _COLUMN = re.compile(
     r"no such column: (?P<sqlite>\S+)"
@@ -73,6 +75,28 @@ class Mistakes:
         if not tables:
             return ""
         return f"{name!r} is a column of {', '.join(tables[:_MOST])}{' and others' if len(tables) > _MOST else ''}."
+
+
+def misnamed(full: Catalogue, policy: Policy) -> list[str]:
+    """The names of a policy that are of nothing in the database, one sentence each."""
+    tables = {name for table in full.tables for name in (table.name.lower(), table.full_name.lower())}
+    columns = {
+        name
+        for table in full.tables
+        for column in table.columns
+        for name in (column.name, f"{table.name}.{column.name}", f"{table.full_name}.{column.name}")
+    }
+    columns = {name.lower() for name in columns}
+    return [
+        f"The policy {what} {name!r}, which is not there. {nearest(name, known)}".rstrip()
+        for what, names, known in (
+            ("allows a table", policy.allowed_tables or (), tables),
+            ("blocks a column", policy.blocked_columns, columns),
+            ("masks a column", policy.mask_columns, columns),
+        )
+        for name in sorted(names)
+        if name not in known
+    ]
 
 
 def _names(catalogue: Catalogue) -> set[str]:

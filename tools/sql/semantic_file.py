@@ -163,8 +163,10 @@ class _Part:
 
 def _loaded(text: str, where: str) -> Any:
     """The text as mappings, lists and strings; what YAML can do besides is refused."""
-    import yaml  # 15 ms, and most databases have no such file
-
+    try:
+        import yaml  # 15 ms, and most databases have no such file
+    except ImportError:
+        raise ConfigError("PyYAML is not installed.", "Install it: pip install 'racto[sql]'.") from None
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
         _check_events(yaml.parse(text, Loader=loader))

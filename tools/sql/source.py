@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from ...knowledge.errors import QueryError, unknown_name
 from .catalogue import Catalogue, Table
 from .guard import Guard
-from .mistakes import Mistakes
+from .mistakes import Mistakes, misnamed
 from .schema_search import TableSearch
 from .schema_text import BUDGET, SchemaText
 from .semantics import Semantics
@@ -211,8 +211,11 @@ class Source:
             view.guard.check(sql)
 
     def problems(self) -> list[str]:
-        """What the owner says about the database that does not fit it, one sentence each; asks the database about each query."""
-        return self._semantics.problems(self.catalogue(), self.explain)
+        """What was configured for this database and does not fit it, one sentence each: names of the policy that are not there and so protect
+        nothing, and what its owner says about it; the database is asked about each query. For its owner: it may name what the policy hides.
+        """
+        view = self.view()
+        return [*misnamed(view.full, self.policy), *self._semantics.problems(view.visible, self.explain)]
 
     def refresh(self) -> None:
         """Forget the schema; whoever needs it next reads it."""
