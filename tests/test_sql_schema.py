@@ -133,6 +133,7 @@ def test_every_keyword_of_the_engines_can_be_asked_for_as_it_is_shown(dialect: s
     duck.close()
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["C", "Z"], include_characters=" "), min_size=1, max_size=100))
 def test_any_name_a_person_can_type_is_shown_so_that_it_can_be_asked_for(name: str) -> None:
     connection = sqlite3.connect(":memory:")

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from racto.knowledge.errors import ConfigError
 from racto.tools.sql.engines import Target
@@ -130,6 +130,7 @@ def test_a_file_makes_no_objects_and_no_more_than_it_says() -> None:
         parse("description: !!python/object/apply:os.abort []")
 
 
+@settings(deadline=None)
 @given(st.text(string.printable, max_size=200))
 def test_any_text_is_a_semantic_layer_or_is_refused(text: str) -> None:
     with contextlib.suppress(ConfigError):
