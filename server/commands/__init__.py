@@ -21,6 +21,7 @@ COMMANDS = {
     "tools": Command("tools", "List the tools."),
     "call": Command("call", "Call one tool and print what it answers."),
     "search": Command("search", "Find passages of indexed documents, cited, the matching words marked."),
+    "sql": Command("sql", "Query a configured database: interactive with charts, or one query and out."),
     "export": Command("export", "Write a collection of documents to one file."),
     "import": Command("import_", "Bring a collection back from such a file."),
     "chat": Command("chat", "Talk to a model: interactive and streaming, or one question and out."),
