@@ -12,9 +12,7 @@ from ....knowledge.errors import QueryError
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, Statement
 
-TABLE_FUNCTIONS = frozenset(
-    ("generate_series", "json_each", "json_tree", "range", "repeat", "repeat_row", "unnest", "values")
-)
+TABLE_FUNCTIONS = frozenset(("generate_series", "json_each", "json_tree", "range", "repeat", "repeat_row", "unnest"))
 """The functions a query may read from."""
 REFUSED_FUNCTIONS = frozenset(
     (
@@ -87,8 +85,12 @@ def _check_tree(tree: Any, tables: Collection[tuple[str, str]]) -> None:
                 raise QueryError(f"DuckDB was not allowed to read from the function {function!r}.", _HINT)
         elif kind == "SHOW_REF":
             raise QueryError("DuckDB was not allowed to describe what there is.", _HINT)
-        elif kind == "FUNCTION" and str(node.get("function_name", "")).lower() in REFUSED_FUNCTIONS:
+        elif kind == "FUNCTION" and _is_refused(str(node.get("function_name", "")).lower()):
             raise QueryError(f"DuckDB was not allowed to call the function {node['function_name']!r}.", _HINT)
+
+
+def _is_refused(function: str) -> bool:
+    return function in REFUSED_FUNCTIONS or (function.startswith(_SYSTEM) and function != "pg_typeof")
 
 
 def _expressions(node: dict[str, Any]) -> list[Any]:

@@ -41,10 +41,12 @@ NOWHERE = "racto_nowhere"
 """A table that never is."""
 
 _HINT = "Read the tables and columns of the schema, with one SELECT."
+_SPACE = " \t\n\f\r\ufeff"
 _TOKEN = re.compile(
-    r"""\s+|--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[\w$\x80-\U0010ffff]+|.""",
+    rf"""[{_SPACE}]+|--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[A-Za-z0-9_$\x80-\U0010ffff]+|.""",
     re.DOTALL,
 )
+_WORD = "A-Za-z0-9_$"
 
 
 class Wall:
@@ -57,17 +59,22 @@ class Wall:
     def __init__(self, ours: sqlite3.Connection, theirs: sqlite3.Connection, database: str, policy: Policy) -> None:
         self._policy = policy
         self._database = database
-        self._modules = {name.lower() for (name,) in ours.execute("SELECT name FROM pragma_module_list")}
+        kinds = dict(ours.execute("SELECT name, type FROM pragma_table_list WHERE schema = 'main'").fetchall())
+        modules = _readable_modules(ours) - {name.lower() for name in kinds}
+        theirs_alone = "|".join(map(re.escape, sorted(modules - TABLE_FUNCTIONS)))
+        # Anywhere, also in a text or a comment: what is one of these to SQLite need not be one to us.
+        self._internal = re.compile(
+            rf"(?<![{_WORD}])(?:sqlite_|pragma_|{database}|(?:{theirs_alone})(?![{_WORD}]))", re.IGNORECASE
+        )
         self._covered: set[str] = set()
         self._hidden: set[str] = set()
         self._refused = ""
-        kinds = dict(ours.execute("SELECT name, type FROM pragma_table_list WHERE schema = 'main'").fetchall())
         self._owners = _owners(kinds)
         for name, kind in kinds.items():
             if not name.lower().startswith("sqlite_"):
                 self._cover(ours, theirs, name, kind)
         virtual = [name for name, kind in kinds.items() if kind == "virtual"]
-        for name in (*virtual, *TABLE_FUNCTIONS & self._modules):
+        for name in (*virtual, *TABLE_FUNCTIONS & modules):
             # Have them declare themselves, which is more than reading, before anybody stands in their way.
             with contextlib.suppress(sqlite3.Error):  # of a module that is not here; it cannot be read then
                 theirs.execute(f"SELECT 1 FROM {quoted(name)} LIMIT 0").close()  # noqa: S608 - quoted
@@ -80,14 +87,13 @@ class Wall:
         :raises QueryError: it names what belongs to SQLite itself.
         """
         self._refused = ""
+        if found := self._internal.search(sql):
+            raise QueryError(f"SQLite was not allowed to read what belongs to itself: {found[0]!r}.", _HINT)
         tokens = _TOKEN.findall(sql)
-        solid = [place for place, token in enumerate(tokens) if not (token.isspace() or token.startswith(("--", "/*")))]
+        solid = [
+            place for place, token in enumerate(tokens) if token[0] not in _SPACE and token[:2] not in ("--", "/*")
+        ]
         names = [_name(tokens[place]) for place in solid]
-        for name in names:
-            if name.startswith(("sqlite_", "pragma_", self._database)) or (
-                name in self._modules and name not in TABLE_FUNCTIONS
-            ):
-                raise QueryError(f"SQLite was not allowed to read {name!r}: it belongs to SQLite itself.", _HINT)
         for index in range(len(names) - 2):
             if names[index] == "main" and names[index + 1] == "." and (not index or names[index - 1] != "."):
                 tokens[solid[index]] = "temp" if names[index + 2] in self._covered else quoted(self._database)
@@ -160,6 +166,16 @@ class Wall:
             return False
         # Our view of a table masks what it reads; a view of the file does not, and nobody would see that it had to be.
         return context == table or not self._policy.masks("", table, column)
+
+
+def _readable_modules(ours: sqlite3.Connection) -> set[str]:
+    """The modules of SQLite that are tables by themselves."""
+    found = set()
+    for (name,) in ours.execute("SELECT name FROM pragma_module_list").fetchall():
+        with contextlib.suppress(sqlite3.Error):
+            ours.execute(f"EXPLAIN SELECT 1 FROM {quoted(name)}").close()  # noqa: S608 - quoted
+            found.add(name.lower())
+    return found
 
 
 def _owners(kinds: dict[str, str]) -> dict[str, str]:
