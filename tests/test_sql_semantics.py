@@ -122,10 +122,10 @@ def test_a_file_makes_no_objects_and_no_more_than_it_says() -> None:
         "- " * 50_000,
         "x" * (LARGEST + 1),
     ):
-        began = time.monotonic()
+        began = time.process_time()
         with pytest.raises(ConfigError):
             parse(text)
-        assert time.monotonic() - began < 2
+        assert time.process_time() - began < 2
     with pytest.raises(ConfigError, match="should be text"):
         parse("description: !!python/object/apply:os.abort []")
 
