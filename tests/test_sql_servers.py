@@ -35,6 +35,7 @@ from racto.tools.sql.engines.mysql import MySQLEngine, check
 from racto.tools.sql.engines.postgres import PostgresEngine
 from racto.tools.sql.grants import grant_script
 from racto.tools.sql.policy import Limits, Policy
+from racto.tools.sql.source import Source
 from racto.tools.sql.workers import Connection
 
 from tests.sql_servers import mariadb, mariadb_as_admin, postgres, postgres_as_admin
@@ -410,6 +411,22 @@ def test_a_role_with_the_rights_of_the_script_reads_nothing_that_is_hidden(serve
     ran, refused = _try_all(server, reader, HIDDEN)
     assert ran > 50
     assert refused > 50
+
+
+def test_behind_the_guard_the_role_runs_every_legitimate_statement_and_nothing_hidden_comes_out(server: Server) -> None:
+    connection = Connection(server.reader, policy())
+    source = Source("shop", connection, policy(), Limits(seconds=1))
+    allowed = 0
+    for row in statements(server.dialect):
+        try:
+            said = repr(source.query(row["sql"]).rows)
+            allowed += row["verdict"] == "allow"
+        except RactoError as error:
+            said = str(error).replace(row["sql"], "")
+            assert row["verdict"] == "deny", f"{row['id']} {row['sql']}: {said}"
+        assert not leaks(said), f"{row['id']} {row['sql']}"
+    assert allowed > 50
+    connection.close()
 
 
 def _try_all(server: Server, engine: Any, hidden: tuple[str, ...] = ()) -> tuple[int, int]:

@@ -23,6 +23,7 @@ _CONNECT_SECONDS = 10
 _SCHEMA = Limits(seconds=30.0)
 _LOCK_SECONDS = 5.0
 _CHUNK = 64  # rows in one go: enough to cost no more than fetching them all
+_LISTENS = "'500ms'"
 _READ_ALL = 140000  # the first version with the role pg_read_all_data, and with a check that the client is still there
 
 _END = "ROLLBACK; DEALLOCATE ALL; SELECT pg_catalog.pg_advisory_unlock_all()"
@@ -137,7 +138,8 @@ class PostgresEngine:
             "idle_in_transaction_session_timeout": "60s",
         }
         if connection.info.server_version >= _READ_ALL:
-            settings["client_connection_check_interval"] = "'500ms'"
+            if _listens(connection):
+                settings["client_connection_check_interval"] = _LISTENS
             if superuser:
                 # Without it a superuser passes by the policies of rows; a query over such a table fails rather than to show less.
                 settings |= {"row_security": "off", "role": "pg_read_all_data"}
@@ -240,6 +242,17 @@ def _connect(target: Target) -> Any:
         return psycopg.connect(autocommit=True, prepare_threshold=None, **parameters)  # type: ignore[arg-type]  # of libpq, any name it knows
     except psycopg.ProgrammingError as error:
         raise ConfigError(f"PostgreSQL's client does not know a parameter: {error}") from error
+
+
+def _listens(connection: Any) -> bool:
+    """Whether the server can look if its client is still there; one on Windows cannot."""
+    import psycopg
+
+    try:
+        connection.execute(f"SET client_connection_check_interval = {_LISTENS}; RESET client_connection_check_interval")
+    except psycopg.Error:
+        return False
+    return True
 
 
 def _adapt(connection: Any, *, lenient: bool) -> set[int]:
