@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -149,7 +150,7 @@ def test_what_does_not_fit_is_left_out_and_told() -> None:
     assert len(text) < 13_000
     long = prompts.rows_text(result(("x" * 5_000, 1)), 10)
     assert "[4800 characters more]" in long
-    assert "more that were not fetched" in prompts.ask_for_analysis("?", result((1, 2), truncated=True))
+    assert "more that were not fetched" in prompts.ask_for_analysis("?", result((1, 2), truncated=True), "duckdb")
 
 
 @given(st.text(), st.text(), st.text())
@@ -158,3 +159,23 @@ def test_nothing_that_is_shown_can_end_its_block(schema: str, error: str, cell: 
     inside = [line for line in asked.split("\n") if line.strip().lower().startswith(("<data", "</data"))]
     assert inside == ["<data>", "</data>"] * (len(inside) // 2)
     assert asked.count("</data>") == len(inside) // 2
+
+
+def test_no_answer_takes_long_to_look_at() -> None:
+    big = result(*[(f"row {number}", number * 1.5) for number in range(20_000)])
+    answers = [
+        "1\n" * 10_000,
+        " | " * 6_000,
+        "|" * 20_000,
+        "a" + "\n" * 19_000 + "b",
+        "1 234 " * 3_000,
+        "1,2.3'4" * 3_000,
+        "![" * 9_000,
+    ]
+    began = time.process_time()
+    for answer in answers:
+        unsupported(harmless(answer), "?", [big])
+        has_table(answer)
+    spent = time.process_time() - began
+    print(f"{len(answers)} odd answers over 20,000 rows: {spent:.2f} s of CPU")
+    assert spent < 5

@@ -187,6 +187,8 @@ def test_strange_sql_ends_in_rows_or_an_error_and_in_time(open_shop: Shop, sql: 
         "",
         "\x00\x01",
         "{}" * 100_000,
+        "{" * 199_000,
+        '{"a":' * 30_000,
     ],
 )
 def test_an_answer_that_is_no_answer_is_asked_for_again_and_then_an_error(open_shop: Shop, answer: str) -> None:

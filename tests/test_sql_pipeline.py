@@ -693,5 +693,7 @@ def test_an_answer_in_prose_around_its_json_is_understood_and_one_without_is_ask
     kit = Scripted("I cannot say.", fenced)
     result = answered(database, kit, run_pandas=False, run_answer=False)
     assert (result.row_count, result.attempts) == (5, 2)
+    for plain in (COUNTRIES, f"```sql\n{COUNTRIES}\n```", f"\n{COUNTRIES.lower()};"):
+        assert answered(database, Scripted(plain), run_pandas=False, run_answer=False).row_count == 5
     with pytest.raises(MalformedResponseError):
         answered(database, Scripted(*["I cannot say."] * 3))

@@ -81,10 +81,7 @@ def sql_prompt(dialect: str) -> RactoPrompt:
 
 def analysis_prompt(engine: str) -> RactoPrompt:
     """The system prompt of the analysis step."""
-    if engine == "duckdb":
-        how = 'one DuckDB SELECT statement over the table "result"'
-    else:
-        how = f"{engine} code over the data frame `df` that leaves what it came to in the variable `result`"
+    how = "one SELECT statement" if engine == "duckdb" else f"a few lines of {engine}"
     return RactoPrompt(
         role="You are a careful data analyst.",
         aim=f"Work out what the question asks for and the rows do not yet show (totals, shares, changes, ranks, correlations), by {how}.",
@@ -137,9 +134,14 @@ def ask_again(tried: str, error: str) -> str:
     return "".join(f"\n\n{part}" for part in parts)
 
 
-def ask_for_analysis(question: str, result: QueryResult) -> str:
+def ask_for_analysis(question: str, result: QueryResult, engine: str) -> str:
     """The turn of the analysis step."""
-    return f"{_block('The columns', _columns(result))}\n\n{_block(_counted(result), rows_text(result, 10))}\n\nQuestion: {question}"
+    if engine == "duckdb":
+        where = 'The rows are the table "result" of a DuckDB.'
+    else:
+        where = f"The rows are the {engine} data frame `df`; leave what you work out in the variable `result`."
+    parts = [where, _block("The columns", _columns(result)), _block(_counted(result), rows_text(result, 10))]
+    return "\n\n".join([*parts, f"Question: {question}"])
 
 
 def ask_for_answer(

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from .exports import jsonable
@@ -18,8 +19,8 @@ _CELL = 120
 _CHECKED = 200  # numbers of an answer
 
 _TAG = re.compile(r"<(?=[a-zA-Z/!?])")
-_TABLE = re.compile(r"^\s*\|.*\|\s*\n\s*\|?\s*:?-{2,}", re.MULTILINE)
-_ORDINAL = re.compile(r"^\s*\d{1,3}[.)]\s", re.MULTILINE)
+_TABLE = re.compile(r"^[ \t]*\|.*\|[ \t]*\n[ \t]*\|?[ \t]*:?-{2,}", re.MULTILINE)
+_ORDINAL = re.compile(r"^[ \t]*\d{1,3}[.)]\s", re.MULTILINE)
 _NUMBER = re.compile(
     r"(?<![\w.,])(?:\d{1,3}(?: \d{3})+(?!\d)|\d+(?:[.,'\u00a0\u202f]\d+)*)"
     r"(?:\s?(?:%|(?:k|K|M|B|bn|thousand|million|billion|trillion)\b))?"
@@ -70,16 +71,14 @@ def unsupported(answer: str, question: str, results: Sequence[QueryResult], said
         {abs(one) for result in results for row in result.rows for value in row for one in _numbers(value)}
     )
     counts = {float(count) for result in results for count in (len(result.rows), len(result.columns))}
-    texts: list[str] = []
+    texts = _Texts([question, *said], results)
 
     def known(token: str) -> bool:
         if any(_near(numbers, value, step) or value in counts for value, step in _readings(token)):
             return True
         if " " in token:  # not one number with its thousands apart, but several
             return all(map(known, token.split()))
-        if not texts:
-            texts.append("\n".join([question, *said, *_words(results)]))
-        return re.search(rf"(?<!\d)0*{re.escape(token.lstrip('0'))}(?!\d)", texts[0]) is not None
+        return texts.have(token)
 
     found = [match[0] for match in _NUMBER.finditer(_ORDINAL.sub("", answer))]
     return [token for token in dict.fromkeys(found[:_CHECKED]) if not known(token)]
@@ -121,12 +120,27 @@ def _numbers(value: Any) -> Iterable[float]:
         yield from _numbers(list(value.values()))
 
 
-def _words(results: Sequence[QueryResult]) -> Iterable[str]:
-    for result in results:
-        yield from result.names
-        yield from (
-            str(jsonable(value)) for row in result.rows for value in row if not isinstance(value, int | float | Decimal)
-        )
+class _Texts:
+    """What is said in words, looked through when the first number is not among the numbers."""
+
+    def __init__(self, said: Sequence[str], results: Sequence[QueryResult]) -> None:
+        self._said = said
+        self._results = results
+
+    def have(self, token: str) -> bool:
+        """Whether a number stands in them; a whole one not as a part of a longer one."""
+        return token.lstrip("0") in self._whole if token.isdigit() else token in self._text
+
+    @cached_property
+    def _text(self) -> str:
+        words = [*self._said, *(name for result in self._results for name in result.names)]
+        values = (value for result in self._results for row in result.rows for value in row)
+        words += [str(jsonable(value)) for value in values if not isinstance(value, int | float | Decimal)]
+        return "\n".join(words)
+
+    @cached_property
+    def _whole(self) -> frozenset[str]:
+        return frozenset(each.lstrip("0") for each in re.findall(r"\d+", self._text))
 
 
 def _row(values: Sequence[Any], *, plain: bool = False) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -183,8 +182,7 @@ def shaped(response: LLMResponse, model: type[M]) -> M:
         raise MalformedResponseError("The answer was longer than any query.")
     try:
         if parsed is None:
-            found = re.search(r"\{.*\}", text, re.DOTALL)
-            parsed = json.loads(found[0]) if found else None
+            parsed = json.loads(text[text.find("{") : text.rfind("}") + 1])
         return model.model_validate(parsed)
     except (ValidationError, ValueError, RecursionError):
         wanted = ", ".join(model.model_fields)

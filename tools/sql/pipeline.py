@@ -65,7 +65,7 @@ class SQLAnalystPipeline:
     :param memory: Has `get_history(session_id)` and `append(session_id, role, content)`, blocking or not.
     :param rate_limiter: Has `check_and_consume(user_id, tokens)` and `get_remaining(user_id)`, blocking or not.
     :param user_id: Whose share a call uses that names nobody.
-    :param limits: Of every query and analysis, beside `max_rows`.
+    :param limits: Of every query and analysis; their rows are `max_rows`.
     :param examples: Gives approved questions and queries that are like a question.
     :raises InputError: a chart or engine there is not.
     :raises ConfigError: this machine cannot confine what would analyse.
@@ -139,7 +139,7 @@ class SQLAnalystPipeline:
         self._indexes = schema_include_indexes
         self._engine, self._analysis_engine = engine, analysis_engine
         self._policy = Policy(allowed_tables, blocked_columns or (), mask_columns or ())
-        self._limits = limits or Limits(rows=0)
+        self._limits = replace(limits or Limits(), rows=0)
         self._schema: dict[str, Any] = {
             "row_counts": schema_include_row_counts,
             "samples": schema_sample_value_limit if schema_include_sample_values else 0,

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal
 
 from ...agents.telemetry import Telemetry
 from ...knowledge.errors import LimitError, MalformedResponseError, QueryError, RactoError, RateLimitExceededError
-from ...knowledge.vocabulary import Message
+from ...knowledge.vocabulary import LLMResponse, Message
 from . import analyst_prompts as prompts
 from .answer_checks import TABLE_ROWS, harmless, has_table, table, unsupported
 from .answers import SQLAnalystResult
-from .asking import Models, Step, StepName, cancellable, shaped
+from .asking import LONGEST_ANSWER, Models, Step, StepName, cancellable, shaped
 from .charts.choosing import choose
 from .charts.spec import ChartSpec
 from .results import QueryResult
@@ -84,7 +84,7 @@ class Run:
         if self.plan.run_pandas and len(rows.rows) > 1:
             await self._analyse(rows)
         if self.plan.chart is not None:
-            self._choose_chart(rows, self.plan.chart)
+            await self._choose_chart(rows, self.plan.chart)
         if self.plan.run_answer:
             await self._answer(rows)
 
@@ -101,7 +101,7 @@ class Run:
             response = await self.models.ask(step, prompt, message, self.history, shape=prompts.Draft)
             sql, tried = "", response.content or ""
             try:
-                draft = shaped(response, prompts.Draft)
+                draft = _draft(response)
                 if draft.action != "query":
                     self._decline(draft)
                     return None
@@ -153,7 +153,7 @@ class Run:
         """
         engine, step = self.plan.analysis_engine, self.plan.steps["pandas"]
         prompt = prompts.analysis_prompt(engine)
-        message = prompts.ask_for_analysis(self.result.user_query, rows)
+        message = prompts.ask_for_analysis(self.result.user_query, rows, engine)
         for left in reversed(range(ANALYSIS_TRIES)):
             code = ""
             try:
@@ -179,8 +179,8 @@ class Run:
             self.result.pandas_code = code
         self.result.pandas_result, self._found = found.value, found.shown
 
-    def _choose_chart(self, rows: QueryResult, wanted: ChartSpec | Literal["auto"]) -> None:
-        spec = choose(rows) if wanted == "auto" else wanted
+    async def _choose_chart(self, rows: QueryResult, wanted: ChartSpec | Literal["auto"]) -> None:
+        spec = await asyncio.to_thread(choose, rows) if wanted == "auto" else wanted
         if spec is not None:
             self.result.chart_spec = spec.model_dump()
 
@@ -194,7 +194,7 @@ class Run:
             raise MalformedResponseError("The model gave no answer in words.", "Ask again, or with run_answer=False.")
         found = [self._found] if isinstance(self._found, QueryResult) else []
         said = [] if isinstance(self._found, QueryResult) else [self._found or ""]
-        if strange := unsupported(text, result.user_query, [rows, *found], said):
+        if strange := await asyncio.to_thread(unsupported, text, result.user_query, [rows, *found], said):
             result.notes.append(f"Numbers of the answer that are not in the result: {', '.join(strange[:20])}.")
         if prompts.TABLE in text:
             before, _, after = text.partition(prompts.TABLE)
@@ -203,6 +203,20 @@ class Run:
         elif 1 < len(rows.rows) <= TABLE_ROWS and not has_table(text):
             text = f"{text}\n\n{table(rows)}"
         result.answer = text
+
+
+def _draft(response: LLMResponse) -> prompts.Draft:
+    """What the model answered; a query without the form around it is one too.
+
+    :raises MalformedResponseError: it is neither.
+    """
+    try:
+        return shaped(response, prompts.Draft)
+    except MalformedResponseError:
+        text = (response.content or "").strip().removeprefix("```sql").strip("`").strip()
+        if len(text) <= LONGEST_ANSWER and text[:6].upper().startswith(("SELECT", "WITH ")):
+            return prompts.Draft(action="query", sql=text)
+        raise
 
 
 def _said(assumptions: Sequence[str]) -> list[str]:
