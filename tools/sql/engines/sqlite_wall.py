@@ -121,9 +121,7 @@ class Wall:
                         columns.append(one)
             if all_shown:
                 return
-        if (
-            kind in ("shadow", "virtual") or not columns
-        ):  # what has other tables behind it shows all of itself or nothing
+        if kind in ("shadow", "virtual") or not columns:  # what has tables behind it shows all of itself or nothing
             self._hidden.add(name.lower())
             select = f"SELECT * FROM temp.{NOWHERE}"  # noqa: S608 - a view of what is not there is not there either
         else:
