@@ -697,3 +697,39 @@ def test_an_answer_in_prose_around_its_json_is_understood_and_one_without_is_ask
         assert answered(database, Scripted(plain), run_pandas=False, run_answer=False).row_count == 5
     with pytest.raises(MalformedResponseError):
         answered(database, Scripted(*["I cannot say."] * 3))
+
+
+def test_the_database_asked_longest_ago_makes_room_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("racto.tools.sql.opened.KEPT", 2)
+    kit = Scripted(each=lambda config: query("SELECT count(*) AS n FROM orders"))
+    with SQLAnalystPipeline(kit, run_answer=False) as pipeline:
+        for name in ("a", "b", "c", "b", "a"):
+            path = tmp_path / f"{name}.db"
+            answer = pipeline.run(
+                "How many?", connection_string=f"sqlite:///{path if path.exists() else shop_file(path)}"
+            )
+            assert answer.raw_rows == [{"n": 60}]
+        assert [source.name for source in pipeline._opened._sources.values()] == ["b", "a"]
+
+
+def test_no_error_tells_a_password() -> None:
+    urls = (
+        "postgresql://ann:hunter2@127.0.0.1:1/sales",
+        "mysql://ann:hunter2@127.0.0.1:1/sales",
+        "postgresql://ann:hunter2@[broken/sales",
+        "sqlite:////nowhere/x.db?password=hunter2",
+        "oracle://ann:hunter2@h/x",
+        "hunter2",
+    )
+    parts: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": 1,
+        "database": "sales",
+        "username": "ann",
+        "password": "hunter2",
+    }
+    with SQLAnalystPipeline(Scripted(), safe_mode=True) as pipeline:
+        told = [pipeline.run("How many?", connection_string=url).error for url in urls]
+        told.append(pipeline.run("How many?", **parts).error)
+    assert all(told)
+    assert "hunter2" not in "".join(map(str, told))
