@@ -21,14 +21,15 @@ from racto.tools.sql.engines import Target
 
 from tests.postgres_server import postgres_server
 
-_running = ExitStack()
-atexit.register(_running.close)
+running = ExitStack()
+"""What is open until the tests are over."""
+atexit.register(running.close)
 
 
 @cache
 def postgres() -> Target:
     """An empty PostgreSQL, as its superuser."""
-    url = _running.enter_context(postgres_server())
+    url = running.enter_context(postgres_server())
     given = psycopg.conninfo.conninfo_to_dict(url)
     return Target("postgresql", "postgres", host=str(given["host"]), username=str(given["user"]))
 
@@ -36,7 +37,7 @@ def postgres() -> Target:
 @cache
 def mariadb() -> Target:
     """An empty MariaDB, as `root`, on a socket and a port of its own."""
-    return _running.enter_context(_mariadb())
+    return running.enter_context(_mariadb())
 
 
 @contextmanager
