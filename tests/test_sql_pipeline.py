@@ -164,10 +164,11 @@ def test_after_its_retries_the_last_error_is_raised(database: str) -> None:
 
 
 def test_a_model_that_repeats_its_query_is_not_asked_again(database: str) -> None:
-    kit = Scripted(*[query("SELECT c0 FROM customers")] * 9)
-    with pytest.raises(QueryError, match="c0"):
-        answered(database, kit, max_sql_retries=8)
-    assert len(kit.asked) == 2
+    for again in ("SELECT c0 FROM customers", "SELECT c0\n  FROM customers;"):
+        kit = Scripted(query("SELECT c0 FROM customers"), *[query(again)] * 8)
+        with pytest.raises(QueryError, match="c0"):
+            answered(database, kit, max_sql_retries=8)
+        assert len(kit.asked) == 2
 
 
 def test_what_writes_is_a_read_only_violation_whatever_was_asked_for(database: str) -> None:
@@ -652,6 +653,15 @@ def test_a_sqlalchemy_engine_can_be_asked_by_pipeline_or_call(tmp_path: Path) ->
     with SQLAnalystPipeline(kit) as pipeline:
         assert pipeline.run("How many?", engine=engine).row_count == 5
     engine.dispose()
+
+
+def test_a_database_can_be_named_by_its_parts(database: str) -> None:
+    kit = Scripted(each=by_step(sql=query(COUNTRIES)))
+    with SQLAnalystPipeline(kit) as pipeline:
+        path = database.removeprefix("sqlite:///")
+        assert pipeline.run("How many?", driver="sqlite", database=path).row_count == 5
+        assert pipeline.run("How many?", driver="sqlite", database=path, chart=None).chart_spec is None
+        assert len(pipeline._opened._sources) == 1
 
 
 def test_approved_queries_are_shown_to_the_model(database: str) -> None:

@@ -105,7 +105,8 @@ class Run:
                 if draft.action != "query":
                     self._decline(draft)
                     return None
-                result.sql_query = result.written_sql = sql = tried = draft.sql
+                result.sql_query = result.written_sql = sql = draft.sql
+                tried = " ".join(sql.rstrip("; \n").split())
                 if tried in failed:
                     raise failed[tried]
                 rows = await self._run(sql)
