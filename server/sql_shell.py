@@ -164,8 +164,11 @@ class Shell:
             raise AccessError(f"{name} is not in this folder.", "Export to a file in or below the current folder.")
         if path.exists() and input(f"{name} is there already. Replace it? [y/N] ").strip().lower() not in ("y", "yes"):
             raise DeclinedError(f"{name} was left as it is.")
-        write = {".csv": exports.csv_text, ".json": exports.json_text, ".xlsx": exports.excel}[kind]
-        exports.save(path, write(result.names, result.rows))
+        if kind == ".xlsx":
+            content: str | bytes = exports.excel(result.names, result.rows)
+        else:
+            content = (exports.csv_text if kind == ".csv" else exports.json_text)(result.names, result.rows)
+        exports.save(path, content)
         err(f"{len(result.rows):,} rows in {name}")
 
     def _ask(self, question: str) -> None:

@@ -110,4 +110,4 @@ def _sign(char: str) -> str:
         return _BREAKS[char]
     if ord(char) < 32:
         return chr(0x2400 + ord(char))  # its picture: ␛ for escape
-    return "�" if char in _TURNING or unicodedata.category(char) in ("Cc", "Cs", "Co") else char
+    return "�" if char in _TURNING or unicodedata.category(char) in ("Cc", "Cs", "Co", "Zl", "Zp") else char
