@@ -29,10 +29,12 @@ from racto.knowledge.errors import (
 from racto.knowledge.prompts import RactoPrompt
 from racto.knowledge.rate_limit import RateLimitConfig, RateLimiter
 from racto.knowledge.vocabulary import ChatConfig, LLMResponse
+from racto.tools.sql.analysis import askable
 from racto.tools.sql.answers import SQLAnalystResult
 from racto.tools.sql.charts.spec import ChartSpec
 from racto.tools.sql.pipeline import AsyncSQLAnalystPipeline, SQLAnalystPipeline
 from racto.tools.sql.policy import Limits
+from racto.tools.sql.results import QueryResult, ResultColumn
 
 from tests.analyst import Scripted, abstain, by_step, code, query, shop_file, step_of, words
 from tests.test_spec import CHECKLIST, parameters, signature
@@ -242,6 +244,18 @@ def test_two_analyses_at_once_see_their_own_rows(database: str) -> None:
             return await asyncio.gather(*asked)
 
     assert [result.pandas_result for result in asyncio.run(all_of())] == list(range(2, 10))
+
+
+def test_an_analysis_finds_every_column_whatever_it_is_called(database: str) -> None:
+    sql = 'SELECT id AS "a", id + 1 AS "A", id + 2 AS "weird ""name""", id + 3 FROM orders ORDER BY id LIMIT 2'
+    analysis = code('SELECT sum("a") AS x, sum("A_2") AS y, sum("weird ""name""") AS z FROM result')
+    kit = Scripted(query(sql), analysis, "So.")
+    result = answered(database, kit)
+    assert result.pandas_result == [{"x": 3, "y": 5, "z": 7}]
+    assert '["A_2", "integer"]' in kit.asked[1].user_message
+    named = [ResultColumn(name) for name in ("", "a", "A", " ", "column_1", "a_2")]
+    columns = askable(QueryResult(named, [])).names
+    assert columns == ["column_1", "a", "A_2", "column_4", "column_1_2", "a_2_2"]
 
 
 def test_a_question_back_is_given_to_whoever_asked(database: str) -> None:

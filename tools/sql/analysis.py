@@ -70,6 +70,20 @@ class Analysis:
             self._idle.pop().close()
 
 
+def askable(rows: QueryResult) -> QueryResult:
+    """The same rows under names a second query can use: none is empty, and none differs from another by case alone."""
+    columns: list[ResultColumn] = []
+    taken: set[str] = set()
+    for number, column in enumerate(rows.columns, 1):
+        name = plain = column.name.strip() or f"column_{number}"
+        again = 2
+        while name.lower() in taken:
+            name, again = f"{plain}_{again}", again + 1
+        taken.add(name.lower())
+        columns.append(replace(column, name=name))
+    return replace(rows, columns=columns)
+
+
 def check_engine(engine: str) -> None:
     """
     :raises InputError: there is no such engine.

@@ -47,7 +47,8 @@ class SQLAnalystResult(BaseModel):
     :param row_count: Of `raw_rows`.
     :param raw_rows: The rows by column name, with the Python values of the database's driver.
     :param pandas_code: The Python the model wrote, when the analysis is done in pandas or polars.
-    :param pandas_result: What the analysis came to: one value, or a list of rows by column name; from pandas and polars a data frame of theirs.
+    :param pandas_result: What the analysis came to: one value, or a list of rows by column name; from pandas and polars a data frame
+        of theirs, with dates as text.
     :param answer: Markdown; of a question that cannot be answered, what is missing.
     :param chart_spec: What is drawn, as a dict of `ChartSpec`.
     :param plotly_figure: A `plotly.graph_objects.Figure`, when there is a chart and plotly is installed.

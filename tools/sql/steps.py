@@ -12,6 +12,7 @@ from ...agents.telemetry import Telemetry
 from ...knowledge.errors import LimitError, MalformedResponseError, QueryError, RactoError, RateLimitExceededError
 from ...knowledge.vocabulary import LLMResponse, Message
 from . import analyst_prompts as prompts
+from .analysis import Analysis, AnalysisEngine, askable
 from .answer_checks import TABLE_ROWS, harmless, has_table, table, unsupported
 from .answers import SQLAnalystResult
 from .asking import LONGEST_ANSWER, Models, Step, StepName, cancellable, shaped
@@ -20,7 +21,6 @@ from .charts.spec import ChartSpec
 from .results import QueryResult
 
 if TYPE_CHECKING:
-    from .analysis import Analysis, AnalysisEngine
     from .source import Source
 
 ANALYSIS_TRIES = 2
@@ -152,7 +152,7 @@ class Run:
 
         :raises ConfigError: this machine cannot run the engine that was asked for.
         """
-        engine, step = self.plan.analysis_engine, self.plan.steps["pandas"]
+        engine, step, rows = self.plan.analysis_engine, self.plan.steps["pandas"], askable(rows)
         prompt = prompts.analysis_prompt(engine)
         message = prompts.ask_for_analysis(self.result.user_query, rows, engine)
         for left in reversed(range(ANALYSIS_TRIES)):
