@@ -14,7 +14,9 @@ from ...knowledge.errors import ConfigError, QueryError
 from .catalogue import Catalogue
 from .engines import mysql_schema, postgres_schema
 from .engines.fetching import BATCH, no_rows, too_big
-from .engines.mysql import check, plain_modes
+from .engines.mysql import check as check_mysql
+from .engines.mysql import plain_modes
+from .engines.postgres import check as check_superuser
 from .engines.sqlite_catalogue import tables
 from .engines.sqlite_wall import FUNCTIONS, TABLE_FUNCTIONS
 
@@ -152,6 +154,7 @@ class _Postgres:
                 _execute(borrowed, f"SET LOCAL {setting}")
             number, superuser = _execute(borrowed, _WHO).one()
             if superuser:  # as the engine does
+                check_superuser(sql)
                 _execute(borrowed, "SET LOCAL row_security = off")
                 _execute(borrowed, "SET LOCAL ROLE pg_read_all_data")
             yield int(number)
@@ -204,7 +207,7 @@ class _MySQL:
     @contextmanager
     def reading(self, borrowed: Connection, sql: str, limits: Limits, policy: Policy) -> Iterator[Any]:
         if sql:
-            check(sql)
+            check_mysql(sql)
         version, modes = _execute(borrowed, "SELECT @@version, @@sql_mode").one()
         limit = "max_statement_time" if "mariadb" in str(version).lower() else "max_execution_time"
         names = (limit, "sql_select_limit", "lock_wait_timeout", "innodb_lock_wait_timeout")

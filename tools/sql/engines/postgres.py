@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ....knowledge.errors import ConfigError, InputError, QueryError, RactoError
+from ....knowledge.errors import ConfigError, InputError, QueryError, RactoError, ReadOnlyViolationError
 from ..policy import Limits
 from ..results import QueryResult
 from . import Target, postgres_schema
@@ -42,6 +42,9 @@ _TYPES = {
 }
 """What a type holds, by its number in pg_type; arrays are read as lists, and whatever is not here as the text PostgreSQL writes."""
 
+_ESCAPES = re.compile(
+    r'set_config|query_to_xml|ts_stat|ts_rewrite|crosstab|connectby|xpath_table|dblink|U&"', re.IGNORECASE
+)
 _NO_ROOM = re.compile("out of memory|cannot allocate memory")
 _PLACE = re.compile(r'\b(?:user|role) "[^"]*"|(?:connection to server )?(?:at|on socket|host(?: name)?) "[^"]*"')
 _PREFIX = re.compile(r"^(?:.*?FATAL:\s*)?(?:connection failed: *)?", re.DOTALL)
@@ -51,8 +54,8 @@ class PostgresEngine:
     """A connection to PostgreSQL 12 or newer.
 
     What holds here whatever SQL arrives: it must be one statement that `PREPARE` takes, so no `COPY`, `DO`, `SET` or `CALL`; it runs in a transaction
-    `READ ONLY`, under time limits of the server, and is rolled back. A superuser reads as `pg_read_all_data`; but one who may be superuser again can be so
-    inside of one query, so `risks` warns of it. What a column holds is hidden by the rights of the role alone (`grants.py`).
+    `READ ONLY`, under time limits of the server, and is rolled back. A superuser reads as `pg_read_all_data` and may not name what would end that; but
+    functions somebody wrote can run anything, so `risks` warns of one. What a column holds is hidden by the rights of the role alone (`grants.py`).
     """
 
     def __init__(self, target: Target, policy: Policy) -> None:
@@ -77,7 +80,7 @@ class PostgresEngine:
         """See `Engine.run`."""
         began = time.monotonic()
         with self._reading(limits) as cursor:
-            _check(cursor, sql)
+            self._check(cursor, sql)
             rows = cursor.stream(sql, binary=False, size=_CHUNK)
             try:
                 first = list(islice(rows, 1))  # the columns are known when it is there
@@ -93,7 +96,7 @@ class PostgresEngine:
     def explain(self, sql: str, limits: Limits) -> str:
         """See `Engine.explain`."""
         with self._reading(limits) as cursor:
-            _check(cursor, sql)
+            self._check(cursor, sql)
             # After options in parentheses no ANALYZE can follow, which would run the query.
             rows = cursor.execute(f"EXPLAIN (VERBOSE FALSE) {sql}", binary=True).fetchall()
         return "\n".join(row[0] for row in rows)
@@ -127,6 +130,7 @@ class PostgresEngine:
             " FROM pg_catalog.pg_roles WHERE rolname = session_user"
         ).fetchone()
         self._schemas = schemas or ["public"]
+        self._superuser = superuser
         self._arrays = _adapt(connection, lenient=encoding == "SQL_ASCII")
         path = ", ".join(f'"{name.replace(chr(34), chr(34) * 2)}"' for name in self._schemas)
         settings = {
@@ -179,6 +183,13 @@ class PostgresEngine:
             with suppress(psycopg.Error):
                 self._connection.close()
 
+    def _check(self, cursor: Any, sql: str) -> None:
+        """One statement that reads rows, or that would fail in a transaction that reads; never one that does something else."""
+        if self._superuser:
+            check(sql)
+        # Binary, so that psycopg uses the protocol that takes one statement only.
+        cursor.execute(f"PREPARE racto AS {sql}", binary=True)
+
     def _type(self, number: int) -> str:
         return _TYPES.get(number) or ("json" if number in self._arrays else "text")
 
@@ -205,10 +216,20 @@ class PostgresEngine:
             raise QueryError(_scrubbed(error, self._target), _hint(error)) from error
 
 
-def _check(cursor: Any, sql: str) -> None:
-    """One statement that reads rows, or that would fail in a transaction that reads; never one that does something else."""
-    # Binary, so that psycopg uses the protocol that takes one statement only.
-    cursor.execute(f"PREPARE racto AS {sql}", binary=True)
+def check(sql: str) -> None:
+    """Refuse a superuser's query that could take his rights back within itself.
+
+    Until it ends such a query reads as `pg_read_all_data`. `set_config` would end that, and what runs a text as a query would then run it as superuser:
+    `ts_stat` read a file of the server so. To be called, such a function must be named, in plain letters or in those of `U&"…"`.
+
+    :raises ReadOnlyViolationError: it names one.
+    """
+    if found := _ESCAPES.search(sql):
+        raise ReadOnlyViolationError(
+            f"A superuser's query may not have {found[0]!r} in it.",
+            "Give racto a role that only reads.",
+            rule="function",
+        )
 
 
 def _described(cursor: Any) -> list[tuple[str, int]]:
