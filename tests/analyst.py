@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from racto.knowledge.vocabulary import ChatConfig, LLMResponse
+from racto.tools.sql.answers import SQLAnalystResult
+from racto.tools.sql.pipeline import SQLAnalystPipeline
 
 from tests.dialects.openai import OpenAI
 from tests.dialects.server import Line
@@ -19,6 +21,8 @@ from tests.dialects.server import Line
 SQL_DATA = Path(__file__).parents[2] / "shared" / "data" / "sql"
 CANARIES = ("canary", "987650", "987651")
 """What no protected value of the shop lacks, in lower case: texts hold the word, salaries begin with these digits."""
+COUNTRIES = "SELECT country, count(*) AS customers FROM customers GROUP BY country ORDER BY country"
+"""A query over the shop that has five rows."""
 USAGE = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
 
 Answer = str | Mapping[str, Any] | Exception
@@ -151,3 +155,28 @@ def shop_file(path: Path) -> Path:
         fill(database.execute, database.executemany, "sqlite", "?")
     database.close()
     return path
+
+
+def answered(database: str, kit: Any, **options: Any) -> SQLAnalystResult:
+    """One question, one answer, and the end."""
+    with SQLAnalystPipeline(kit, **options) as pipeline:
+        return pipeline.run("How many customers are there in each country?", connection_string=database)
+
+
+class Heard:
+    """A recorder of somebody's own."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str, str]] = []
+
+    def begin(self, call: Any) -> Any:
+        return lambda: self.told.append((call.operation, call.model, call.error))
+
+    def retried(self, provider: str, model: str, code: str) -> None:
+        raise AssertionError
+
+    def looked_up(self, cache: str, hit: bool) -> None:
+        raise AssertionError
+
+    def discovered(self, provider: str, model: str, parameter: str) -> None:
+        raise AssertionError

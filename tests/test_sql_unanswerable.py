@@ -13,8 +13,7 @@ from racto.knowledge.vocabulary import ChatConfig
 from racto.tools.sql.answers import SQLAnalystResult
 from racto.tools.sql.pipeline import AsyncSQLAnalystPipeline
 
-from tests.analyst import SQL_DATA, Answer, Scripted, abstain, query
-from tests.test_sql_pipeline import Heard
+from tests.analyst import SQL_DATA, Answer, Heard, Scripted, abstain, query
 
 DEFOG = SQL_DATA / "defog"
 
