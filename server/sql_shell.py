@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..agents.calls import ToolContext
 from ..knowledge.errors import AccessError, DeclinedError, InputError, RactoError, unknown_name
 from .console import err, out, refuse, styled
-from .tables import safe, table
+from .tables import safe, safe_lines, table
 
 if TYPE_CHECKING:
     from ..tools.services import Services
@@ -79,7 +79,7 @@ class Shell:
                     self._source.cancel()
                     err("(interrupted)")
                 except RactoError as error:
-                    refuse(safe(error.message), safe(error.hint))
+                    refuse(safe_lines(error.message), safe_lines(error.hint))
 
     @contextmanager
     def _connected(self) -> Generator[None]:
@@ -230,11 +230,6 @@ def ends(text: str, dialect: str) -> bool:
 def width() -> int:
     """Columns of the terminal."""
     return max(40, shutil.get_terminal_size().columns)
-
-
-def safe_lines(text: str) -> str:
-    """As `safe`, lines kept."""
-    return "\n".join(map(safe, text.split("\n")))
 
 
 def _print(text: str) -> None:

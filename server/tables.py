@@ -53,6 +53,11 @@ def safe(text: str) -> str:
     return "".join(map(_sign, text))
 
 
+def safe_lines(text: str) -> str:
+    """As `safe`, lines kept."""
+    return "\n".join(map(safe, text.split("\n")))
+
+
 def columns(text: str) -> int:
     """How many columns of a terminal a text takes: two for each ideograph, none for a combining mark."""
     if text.isascii():

@@ -263,3 +263,21 @@ BROKEN = [
     "import json\njson.dumps = lambda *_, **__: 1 / 0\nresult = 1",
 ]
 """Code that brings no answer: each is an error, and soon."""
+
+FORBIDDING = """
+import ctypes, struct
+from racto.tools.sql import confinement, lockdown
+from racto.tools.sql.policy import Limits
+number = {number}
+lines = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (6, 0, 0, 0x50000 | 38), (6, 0, 0, 0x7FFF0000)]
+program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in lines))
+lockdown._prctl(38, 1)
+lockdown._demand(lockdown._number("seccomp"), 1, 0, struct.pack("=HxxxxxxQ", 4, ctypes.addressof(program)))
+here = confinement.available()
+lockdown.missing = lambda: []  # as if only the other process found out
+try:
+    print(confinement.run_code("result = 1", [], [], engine="pandas", limits=Limits()))
+except confinement.ConfigError as error:
+    print(here, error)
+"""
+"""A program in which the kernel refuses one system call, as in a container that forbids it: what it says of running code."""

@@ -24,7 +24,7 @@ from racto.tools.sql import confinement, lockdown
 from racto.tools.sql.confinement import available, run_code, run_code_async
 from racto.tools.sql.policy import Limits
 
-from .analysis_code import BROKEN, ESCAPES, GREEDY, NAMES, ROWS, WORKS, Escape
+from .analysis_code import BROKEN, ESCAPES, FORBIDDING, GREEDY, NAMES, ROWS, WORKS, Escape
 
 GIVEN = Path(__file__).parents[2] / "shared" / "data" / "sql" / "escapes.jsonl"
 LIMITS = Limits(seconds=20)
@@ -84,6 +84,8 @@ def came_back(code: str, engine: str = "pandas", limits: Limits = LIMITS) -> str
 
 def pid(engine: Literal["pandas", "polars"] = "pandas") -> int:
     """The warm process."""
+    if confinement._POOLS[engine].free:
+        return confinement._POOLS[engine].free[-1].pid
     assert run_code("result = 1", [], [], engine=engine, limits=LIMITS).value == 1
     return confinement._POOLS[engine].free[-1].pid
 
@@ -354,6 +356,7 @@ def test_a_process_that_left_while_idle_is_replaced() -> None:
     os.kill(warm, signal.SIGKILL)
     assert select.select([end], [], [], 10)[0]
     os.close(end)
+    assert run_code("result = 1", [], [], engine="pandas", limits=LIMITS).value == 1
     assert pid() != warm
 
 
@@ -376,6 +379,17 @@ def test_where_code_cannot_be_confined_nothing_runs(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(ConfigError, match=r"cannot be confined here; missing: Linux.*SQL instead"):
         run_code("result = 1", [], [], engine="pandas", limits=LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(444, "Landlock"), (lockdown._number("seccomp") if not available() else 0, "seccomp")]
+)
+def test_in_a_container_that_forbids_a_part_of_it_nothing_runs(number: int, name: str) -> None:
+    code = FORBIDDING.format(number=number)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"['{name}")
+    assert f"cannot be confined here; missing: {name}" in done.stdout
+    assert "Analysed" not in done.stdout
 
 
 def test_a_process_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,10 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from ...knowledge.errors import ConfigError, InputError
+from ...knowledge.errors import ConfigError, InputError, RactoError
 from ..app import services
-from ..console import err, out, styled
+from ..console import err, out, refuse, styled
+from ..tables import safe, safe_lines, table
 from . import flags
 
 if TYPE_CHECKING:
@@ -66,7 +67,11 @@ def run(arguments: argparse.Namespace) -> int:
             return 0
         from ...tools.sql.exports import csv_text, json_text
 
-        result = source.query(query)
+        try:
+            result = source.query(query)
+        except RactoError as error:  # a database may quote its data in what it says
+            refuse(safe_lines(error.message), safe_lines(error.hint))
+            return 2
         if arguments.json:
             out(json_text(result.names, result.rows))
         elif arguments.csv:
@@ -74,13 +79,12 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             _show(result, arguments.chart)
     for note in _notes(result):
-        err(styled(f"Note: {note}", "dim", sys.stderr))
+        err(styled(f"Note: {safe(note)}", "dim", sys.stderr))
     return 0
 
 
 def _show(result: QueryResult, chart: str) -> None:
     from ..sql_shell import drawing, width
-    from ..tables import table
 
     out(table(result, len(result.rows), width() if sys.stdout.isatty() else None))
     if chart:

@@ -128,7 +128,9 @@ def give_up_everything(allowed: Mapping[str, tuple[int, int]]) -> None:
     _prctl(_PR_SET_DUMPABLE, 0)  # nobody may look into its memory
     _drop_capabilities()
     _lock_files()
+    _see_it_fail(13)
     allow_only(allowed)
+    _see_it_fail(1)
 
 
 def allow_only(allowed: Mapping[str, tuple[int, int]]) -> None:
@@ -148,7 +150,9 @@ def allow_only(allowed: Mapping[str, tuple[int, int]]) -> None:
     program.append((answer, 0, 0, _ERRNO | 1))
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
     filters = struct.pack("=HxxxxxxQ", len(program), ctypes.addressof(code))
-    _demand(_number("seccomp"), 1, 1, filters)  # SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC
+    thread = _demand(_number("seccomp"), 1, 1, filters)  # SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC
+    if thread:
+        raise OSError(f"Thread {thread} keeps another filter.")
 
 
 def limit(**limits: int) -> None:
@@ -184,6 +188,20 @@ def _lock_files() -> None:
         _demand(_LANDLOCK_RESTRICT, rules, 0)
     finally:
         os.close(rules)
+
+
+def _see_it_fail(code: int) -> None:
+    """Open a folder in vain: some systems take the orders above and do nothing.
+
+    :param code: 13 (EACCES) is Landlock's, 1 (EPERM) the filter's.
+    :raises OSError: it was opened, or failed in another way.
+    """
+    try:
+        os.close(os.open("/", os.O_RDONLY))
+    except OSError as error:
+        if error.errno == code:
+            return
+    raise OSError("This system lets a confined process open files.")
 
 
 def _landlock_version() -> int:
