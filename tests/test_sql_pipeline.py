@@ -78,8 +78,8 @@ def test_a_question_comes_back_as_query_rows_answer_chart_and_tokens(database: s
 def test_parameters_and_defaults_are_the_specified_ones_but_the_engine_of_the_analysis() -> None:
     text = CHECKLIST.read_text()
     for line, function, more in (
-        ("A001", AsyncSQLAnalystPipeline.__init__, {"limits", "examples"}),
-        ("A027", SQLAnalystPipeline.__init__, {"limits", "examples"}),
+        ("A001", AsyncSQLAnalystPipeline.__init__, {"limits", "examples", "figures"}),
+        ("A027", SQLAnalystPipeline.__init__, {"limits", "examples", "figures"}),
         ("A055", SQLAnalystPipeline.run, {"source"}),
         ("A056", SQLAnalystPipeline.arun, {"source"}),
     ):
@@ -266,6 +266,12 @@ def test_a_chart_of_ones_own_is_drawn(database: str, given: Any, drawn: str) -> 
     assert result.chart_spec["chart_type"] == drawn
     assert result.plotly_figure is not None
     assert result.plotly_figure.data[0].type == drawn
+
+
+def test_who_draws_otherwise_gets_the_spec_alone(database: str) -> None:
+    result = answered(database, Scripted(each=by_step(sql=query(COUNTRIES))), figures=False)
+    assert result.chart_spec is not None
+    assert result.plotly_figure is None
 
 
 def test_a_chart_that_cannot_be_drawn_leaves_rows_and_answer(database: str) -> None:

@@ -66,7 +66,8 @@ class SQLAnalystPipeline:
     :param rate_limiter: Has `check_and_consume(user_id, tokens)` and `get_remaining(user_id)`, blocking or not.
     :param user_id: Whose share a call uses that names nobody.
     :param limits: Of every query and analysis; their rows are `max_rows`.
-    :param examples: Gives approved questions and queries that are like a question.
+    :param examples: Gives approved questions and queries that are like a question: `VerifiedQueries.examples`.
+    :param figures: Whether `plotly_figure` is made of `chart_spec`; who draws it otherwise need not wait for Plotly.
     :raises InputError: a chart or engine there is not.
     :raises ConfigError: this machine cannot confine what would analyse.
     """
@@ -114,6 +115,7 @@ class SQLAnalystPipeline:
         user_id: str | None = None,
         limits: Limits | None = None,
         examples: Callable[[Source, str], Sequence[tuple[str, str]]] | None = None,
+        figures: bool = True,
     ) -> None:
         check_engine(analysis_engine)
         self._steps: dict[StepName, Step] = {
@@ -149,6 +151,7 @@ class SQLAnalystPipeline:
         }
         self._telemetry = Telemetry(*(one for one in (tracer, metrics) if one is not None))
         self._memory, self._limiter, self._user, self._examples = memory, rate_limiter, user_id, examples
+        self._figures = figures
         self._opened, self._analysis = Opened(), Analysis(self._limits)
 
     # The signature is the specification's, here too.
@@ -266,7 +269,7 @@ class SQLAnalystPipeline:
         with self._telemetry.span("sql_ask", "sql", source.name):
             run = Run(plan, source, models, self._telemetry, self._analysis, await memory.turns(), result)
             await run.all()
-            if result.chart_spec is not None:
+            if self._figures and result.chart_spec is not None:
                 await _draw(result)
             said = "\n\n".join(
                 filter(None, (result.answer, result.written_sql and f"```sql\n{result.written_sql}\n```"))
