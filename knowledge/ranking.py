@@ -1,7 +1,6 @@
 """Which pages answer a query best: exact BM25 over the postings, by the engine of your choice.
 
 `fields`      the default: the weighted sum of a BM25 for each field of a page (body, file name, head)
-`body`        the first of these alone
 `okapi`       Okapi BM25 of the body, with the scores of the reference
 `rank_bm25`   the reference itself, the library of that name: slow, in memory, for comparison
 
@@ -13,7 +12,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,6 +61,7 @@ class Query:
     asked: Counter[str]
     found: list[Postings]
     limit: int
+    weights: Mapping[str, float]
     k1: float
     b: float
     allowed: Flags | None
@@ -96,6 +96,7 @@ class Searcher:
         *,
         limit: int,
         engine: str = "fields",
+        weights: Mapping[str, float] = WEIGHTS,
         k1: float = 1.5,
         b: float = 0.75,
         among: Ranges | None = None,
@@ -105,6 +106,7 @@ class Searcher:
         :param connection: Inside a read transaction of the caller, so that the whole search sees one state.
         :param query_terms: As `analyser.query_terms` makes them; a term asked for twice counts twice.
         :param engine: One of `ENGINES`.
+        :param weights: Of the fields, for `fields`; a field without one does not count.
         :param k1: How soon more of a term stops counting for more.
         :param b: How much a long page is held against it, 0 to 1.
         :param among: The ids of the pages to choose from. Statistics are always those of the whole collection.
@@ -120,7 +122,7 @@ class Searcher:
         if not found or limit < 1:
             return []
         try:
-            query = Query(connection, statistics, asked, found, limit, k1, b, _allowed(statistics, among))
+            query = Query(connection, statistics, asked, found, limit, weights, k1, b, _allowed(statistics, among))
             return _best(query, *ENGINES[engine](query))
         except IndexError:  # a list names a page where none is; to look for that first would cost every search
             raise damaged() from None
@@ -189,8 +191,10 @@ def _fields(query: Query) -> tuple[Integers, Floats]:
     count = len(query.statistics.places)
     lists = []
     for postings in query.found:
-        idf = _rarity(count, len(postings.places))
-        lists.append((WEIGHTS[FIELDS[postings.field]] * query.asked[postings.term] * idf * (query.k1 + 1), postings))
+        weight = query.weights.get(FIELDS[postings.field], 0.0)
+        if weight:
+            idf = _rarity(count, len(postings.places))
+            lists.append((weight * query.asked[postings.term] * idf * (query.k1 + 1), postings))
     lists.sort(key=lambda entry: -entry[0])
     to_come = sum(most for most, _ in lists)
     scores = query.scores()
@@ -311,7 +315,6 @@ def _bodies(query: Query) -> list[list[str]]:
 
 ENGINES: dict[str, Callable[[Query], tuple[Integers, Floats]]] = {
     "fields": _fields,
-    "body": _fields,
     "okapi": _okapi,
     "rank_bm25": _rank_bm25,
 }

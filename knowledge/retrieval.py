@@ -32,8 +32,10 @@ SAMPLE = 512
 
 K1, B = 1.0, 0.75
 """Of BM25 for chunks: in so short a text more of a term stops counting sooner than on a page."""
-LOCAL = 0.8
-"""How much of what the body of a page counts is what the chunk itself says; its file name and head count for every chunk of it."""
+LOCAL = 0.7
+"""How much of what the text of a page counts is what the chunk itself says; the rest counts for every chunk of the page."""
+TEXT = {"body": 1.0, "head": 0.2}
+"""The text of a page, as `ranking.WEIGHTS`: of its head less than half, for that says what all of it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +195,9 @@ class Retriever:
     def _bodies(
         self, connection: sqlite3.Connection, collection: Collection, wanted: Sequence[str], pages: Set[int]
     ) -> dict[int, float]:
-        """Page → what its body alone counts, of pages that words found."""
+        """Page → what its text alone counts, of pages that words found."""
         among = Ranges((page, page) for page in pages)
-        hits = self._words.search(connection, collection.id, wanted, limit=len(pages), engine="body", among=among)
+        hits = self._words.search(connection, collection.id, wanted, limit=len(pages), weights=TEXT, among=among)
         return dict.fromkeys(pages, 0.0) | {hit.page_id: hit.score for hit in hits}
 
     def _passages(
