@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 WIDEST = 80
 """Columns of the terminal a value may take; longer ones are cut."""
-NARROWEST = 8
-"""Columns a value is cut to, at most, to have a row on one line; rows that do not fit then are shown one value a line."""
+NARROWEST = 12
+"""Columns a text is cut to, at most, to have a row on one line; rows that do not fit then are shown one value a line. Numbers are never cut."""
 _BETWEEN = 3
 _BREAKS = {"\n": " ", "\r": "", "\t": " "}
 _TURNING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -31,15 +31,16 @@ def table(result: QueryResult, most: int, width: int | None = None) -> str:
     """
     names = [safe(name) for name in result.names]
     rows = [[_shown(value) for value in row] for row in result.rows[:most]]
-    widths = [max(map(columns, (name, *cells))) for name, *cells in zip(names, *rows, strict=True)]
-    widths = [min(WIDEST, one) for one in widths]
+    widths = [min(WIDEST, max(map(columns, (name, *cells)))) for name, *cells in zip(names, *rows, strict=True)]
+    right = [_is_number(result, at) for at in range(len(names))]
     if width is not None:
         room = width - _BETWEEN * (len(names) - 1) - 2
-        if sum(min(NARROWEST, one) for one in widths) > room:
+        least = [one if number else min(NARROWEST, one) for one, number in zip(widths, right, strict=True)]
+        if sum(least) > room:
             return _records(names, rows, width)
         while sum(widths) > room:
-            widths[widths.index(max(widths))] -= 1
-    right = [_is_number(result, at) for at in range(len(names))]
+            _, at = max((one, at) for at, one in enumerate(widths) if one > least[at])
+            widths[at] -= 1
     lines = [" | ".join(padded(name, one) for name, one in zip(names, widths, strict=True))]
     lines.append("-+-".join("-" * one for one in widths))
     lines += [" | ".join(map(padded, row, widths, right)) for row in rows]
@@ -86,7 +87,7 @@ def _records(names: Sequence[str], rows: Sequence[Sequence[str]], width: int) ->
     lines = []
     for number, row in enumerate(rows, 1):
         lines.append(padded(f"-- {number} ", min(width, 40)).rstrip())
-        room = max(NARROWEST, width - widest - _BETWEEN - 1)
+        room = max(1, width - widest - _BETWEEN - 1)
         lines += [
             f" {padded(name, widest)} | {padded(cell, min(room, columns(cell)))}"
             for name, cell in zip(names, row, strict=True)

@@ -272,6 +272,9 @@ def test_one_query_that_cannot_be_is_refused(
     assert "Only queries are run" in refused(capsys, "shop", "DROP TABLE orders")
     assert "Did you mean 'shop'?" in refused(capsys, "shopp", "SELECT 1")
     assert "Leave one of them out" in refused(capsys, "shop", "SELECT 1", "--json", "--chart")
+    monkeypatch.setenv("RACTO_SQL_DATABASES", "shop=shop.db,books=books.db")
+    assert "one of shop, books" in refused(capsys)
+    monkeypatch.delenv("RACTO_SQL_DATABASES")
     monkeypatch.setattr("sys.stdin", io.StringIO(" \n"))
     assert "There is no query" in refused(capsys, "shop")
     monkeypatch.delenv("RACTO_CONFIG")
@@ -322,6 +325,14 @@ def test_values_read_as_a_person_writes_them() -> None:
         "two lines",
         "NULL",
     ]
+
+
+def test_a_text_gives_way_to_the_terminal_and_a_number_does_not() -> None:
+    number = 123_456_789_012_345_678_901_234_567
+    shown = table(result(["n", "text"], [(number, "word " * 30)]), 1, 60)
+    assert str(number) in shown
+    assert "word word" in shown
+    assert max(map(columns, shown.split("\n"))) <= 60
 
 
 def test_a_row_too_wide_for_the_terminal_is_one_value_a_line() -> None:

@@ -56,6 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
                 "No database is configured.",
                 "Set RACTO_SQL_DATABASES=sales=/path/to/sales.db, or [sql_databases.sales] with its url in the config file.",
             )
+        if not arguments.name and len(kept.databases.listed) > 1:
+            known = ", ".join(one.name for one in kept.databases.listed)
+            raise InputError("Which database?", f"Name it: racto sql NAME, one of {known}.")
         source = kept.databases.source(arguments.name)
         query = arguments.query or ("" if sys.stdin.isatty() else sys.stdin.read())
         if not query.strip():
