@@ -15,6 +15,7 @@ from typing import Any
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ErrorLevel, ParseError, SqlglotError, TokenError
+from sqlglot.parser import Parser
 from sqlglot.tokenizer_core import Token, TokenType
 
 from ...knowledge.errors import QueryRefusedError, ReadOnlyViolationError
@@ -24,8 +25,11 @@ MAX_CHARACTERS = 100_000
 """Of a statement; a longer one is not read at all."""
 
 MAX_TOKENS = 20_000
-MAX_DEPTH = 64
-"""How deep brackets and `CASE` may nest."""
+MAX_DEPTH = 24
+"""How deep brackets and `CASE` may nest; of 37,000 real queries the deepest that runs nests 7 levels."""
+
+MAX_LISTS = 8
+"""How deep `[…]`, `{…}` and calls that could be a type (`ROW(…)`, `DATE(…)`) may nest: each level takes sqlglot twice as long."""
 
 MAX_OPEN_JOINS = 10
 """Joins in a row without `ON` or `USING`: sqlglot takes twice as long for each further one."""
@@ -55,6 +59,8 @@ _AFTER_LIMIT = {
     TokenType.EXCEPT,
     TokenType.INTERSECT,
 }
+_TWICE = {TokenType.L_BRACKET, TokenType.L_BRACE}
+_AFTER_JOIN = {TokenType.ON, TokenType.USING, TokenType.CROSS, TokenType.SELECT}
 _STRINGS = {TokenType.STRING, TokenType.NATIONAL_STRING, TokenType.RAW_STRING, TokenType.HEREDOC_STRING}
 # Operators that nest without a bracket: a run of them is as deep as it is long.
 _PREFIXES = {
@@ -256,28 +262,38 @@ def _check_first_word(statement: Sequence[Token], dialect: str, *, alone: bool) 
 
 
 def _check_shape(tokens: Sequence[Token]) -> None:
-    """Refuse what would take a parser too deep or too long."""
-    depth = run = joins = indexed = 0
-    before = None
+    """Refuse what would take a parser too deep, or into trying twice on each level."""
+    open_: list[bool] = []  # of each bracket that is open, whether sqlglot reads its content twice
+    run = joins = indexed = pivots = 0
+    before: TokenType | None = None
     for token in tokens:
         kind = token.token_type
         if kind in _OPENING:
-            depth += 1
-        elif kind in _CLOSING:
-            depth -= 1
+            open_.append(kind in _TWICE or (kind is TokenType.L_PAREN and before in Parser.TYPE_TOKENS))
+        elif kind in _CLOSING and open_:
+            open_.pop()
         if kind is TokenType.JOIN:
             joins += 1
-        elif kind in (TokenType.ON, TokenType.USING, TokenType.CROSS, TokenType.SELECT):
+        elif kind in _AFTER_JOIN:
             joins = 0
         run = run + 1 if kind in _PREFIXES else 0
         indexed += kind is TokenType.L_BRACKET and before is TokenType.R_BRACKET
+        pivots += kind in (TokenType.PIVOT, TokenType.UNPIVOT)
         before = kind
-        if depth > MAX_DEPTH or run > MAX_DEPTH or indexed > MAX_DEPTH:
-            raise QueryRefusedError("The query nests too deep.", f"At most {MAX_DEPTH} levels; use WITH.", rule="size")
+        if max(len(open_), run, indexed) > MAX_DEPTH or max(sum(open_), pivots) > MAX_LISTS:
+            raise _too_deep()
         if joins > MAX_OPEN_JOINS:
             raise QueryRefusedError(
                 "Too many joins in a row have no condition.", "Write ON or USING after each JOIN.", rule="size"
             )
+
+
+def _too_deep() -> QueryRefusedError:
+    return QueryRefusedError(
+        "The query nests too deep.",
+        f"At most {MAX_DEPTH} levels of brackets, {MAX_LISTS} of lists and pivots; use WITH.",
+        rule="size",
+    )
 
 
 def _bracket_limits(tokens: list[Token]) -> list[Token]:
@@ -334,14 +350,16 @@ def _as_sqlite_means(tree: exp.Expr) -> None:
                 node.replace(
                     exp.DataType(this=exp.DataType.Type.USERDEFINED, kind=exp.Identifier(this="NUMERIC", quoted=False))
                 )
-        elif node.kind == "CROSS" and not (node.args.get("on") or node.args.get("using")):
+        elif (
+            isinstance(node, exp.Join) and node.kind == "CROSS" and not (node.args.get("on") or node.args.get("using"))
+        ):
             # sqlglot reads a comma as CROSS JOIN, which tells SQLite not to reorder the tables.
             node.set("kind", None)
 
 
 def _syntax(error: Exception) -> QueryRefusedError:
     if isinstance(error, RecursionError):
-        return QueryRefusedError("The query nests too deep.", f"At most {MAX_DEPTH} levels; use WITH.", rule="size")
+        return _too_deep()
     where = ""
     if isinstance(error, ParseError) and error.errors:
         first = error.errors[0]
