@@ -279,12 +279,7 @@ def test_values_arrive_as_the_libraries_compute_with_them() -> None:
         assert found.rows[0][2] == "2026-01-01T12:30:00"
         assert found.rows[0][4:] == [str(UUID(int=1)), None, True]
         assert found.rows[1] == [None] * 7
-
-
-def test_an_empty_table_has_its_columns() -> None:
-    for engine in ("pandas", "polars"):
-        found = run_code("result = df", NAMES, [], engine=engine, limits=LIMITS)
-        assert (found.names, found.rows) == (NAMES, [])
+        assert run_code("result = df", names, [], engine=engine, limits=LIMITS).names == names
 
 
 def test_more_rows_than_the_limit_are_cut_and_it_is_said() -> None:
@@ -360,6 +355,15 @@ def test_a_process_that_left_while_idle_is_replaced() -> None:
     assert pid() != warm
 
 
+def test_a_process_that_does_not_answer_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confinement, "_GRACE_SECONDS", 0.3)
+    warm = pid()
+    os.kill(warm, signal.SIGSTOP)
+    with pytest.raises(QueryError, match="does not answer"):
+        run_code("result = 1", [], [], engine="pandas", limits=Limits(seconds=0.3))
+    assert run_code("result = 1", [], [], engine="pandas", limits=LIMITS).value == 1
+
+
 def test_runs_go_side_by_side() -> None:
     codes = [f"result = {number}" for number in range(6)]
     found: dict[str, Any] = {}
@@ -375,7 +379,7 @@ def test_runs_go_side_by_side() -> None:
     assert found == {code: number for number, code in enumerate(codes)}
 
 
-def test_where_code_cannot_be_confined_nothing_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_where_code_cannot_be_confined_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(ConfigError, match=r"cannot be confined here; missing: Linux.*SQL instead"):
         run_code("result = 1", [], [], engine="pandas", limits=LIMITS)

@@ -256,9 +256,9 @@ class _Process:
                 file.write(data)
             os.lseek(code, 0, os.SEEK_SET)
             socket.send_fds(self._socket, [json.dumps(about).encode()], [code, writer])
-        except BaseException:
+        except OSError:
             os.close(reader)
-            raise
+            raise QueryError("The confined process is gone.", "Try again.") from None
         finally:
             os.close(code)
             os.close(writer)
@@ -274,25 +274,27 @@ class _Process:
         while True:
             left = deadline - time.monotonic()
             ready = dict(waited.poll(max(0.0, left) * 1000))
-            problem = _Over.NOTHING
-            if pipe in ready and left > 0:
+            if over and not ready:
+                raise QueryError("The confined process does not answer.", "Try again.")
+            if not over and (left <= 0 or not ready):
+                problem = _Over.TIME
+            elif stop in ready:
+                problem = _Over.CANCELLED
+            elif pipe not in ready:
+                said = self._message()
+                return _Ended(bytes(answer), said["status"] if said else -signal.SIGKILL, over)
+            else:
                 part = os.read(pipe, 2**20)
                 answer += part
                 if not part:
                     waited.unregister(pipe)
-                elif len(answer) > most:
-                    problem = _Over.SIZE
-            elif self._socket.fileno() in ready:
-                said = self._message()
-                return _Ended(bytes(answer), said["status"] if said else -signal.SIGKILL, over)
-            elif over:
-                raise QueryError("The confined process does not answer.", "Try again.")
-            else:
-                problem = _Over.CANCELLED if stop in ready else _Over.TIME
-            if problem:
-                over, deadline = problem, time.monotonic() + _GRACE_SECONDS
-                waited = select.poll()
-                waited.register(self._socket.fileno(), select.POLLIN)
+                if len(answer) <= most:
+                    continue
+                problem = _Over.SIZE
+            over, deadline = problem, time.monotonic() + _GRACE_SECONDS
+            waited = select.poll()
+            waited.register(self._socket.fileno(), select.POLLIN)
+            with contextlib.suppress(OSError):  # it is gone, as it will not say
                 self._socket.send(json.dumps({"kill": self._runs}).encode())
 
     def _message(self) -> dict[str, Any] | None:
@@ -311,7 +313,7 @@ class _Process:
 def _judged(ended: _Ended, names: Sequence[str], limits: Limits) -> Analysed:
     """What a run came to, or the error it is."""
     if ended.over is _Over.CANCELLED:
-        raise QueryError("The analysis was cancelled.")
+        raise QueryError("The analysis was cancelled.", "Run it again.")
     if ended.over is _Over.TIME or ended.status == -signal.SIGXCPU:
         raise TimeLimitError(
             f"The analysis took longer than {limits.seconds:g} seconds.",
