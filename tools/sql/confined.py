@@ -228,7 +228,7 @@ def _forget_everything(server: socket.socket) -> None:
     sys.path_importer_cache.clear()
     sys.stdin = sys.stdout = sys.stderr = None  # as Python does itself where there are none
     kept = server.fileno()
-    os.closerange(0, 1)
+    os.closerange(0, kept)
     os.closerange(kept + 1, 2**20)
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page it looks at
