@@ -41,7 +41,9 @@ def shop() -> ModuleType:
 def catalogue(dialect: str) -> Catalogue:
     """The shop as a dialect's introspection gives it."""
     schema = SCHEMAS[dialect]
-    tables = [Table(name, tuple(Column(*column) for column in columns), schema) for name, columns in shop().TABLES.items()]
+    tables = [
+        Table(name, tuple(Column(*column) for column in columns), schema) for name, columns in shop().TABLES.items()
+    ]
     view = Table("v_leak", (Column("id", "INTEGER"), Column("code", "TEXT")), schema, "view")
     return Catalogue(dialect, (*tables, view), default_schema=schema)
 
