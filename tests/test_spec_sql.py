@@ -1,13 +1,21 @@
-"""The lines of behaviour of the specification's section on the SQL analyst: each is shown by a test that is named here."""
+"""The specification's section on the SQL analyst: its lines of behaviour, each shown by a test that is named here, and what tests/test_spec.py
+cannot say of its lines of signatures.
+"""
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
+import racto
+import racto.pipelines
+from racto import AsyncSQLAnalystPipeline, SQLAnalystPipeline, SQLAnalystResult
 
-from tests.test_spec import CHECKLIST
+from tests.test_spec import CHECKLIST, DEVIATIONS, LINES, Line, examine, parameters
+
+ANALYST = [line for line in LINES if line.id.startswith("R-SQL-")]
 
 WHOLE = "test_a_question_comes_back_as_query_rows_answer_chart_and_tokens"
 HIDDEN = "test_hidden_tables_and_columns_are_unknown_to_the_model_and_masked_ones_are_masked"
@@ -58,3 +66,54 @@ def test_every_line_of_behaviour_of_the_analyst_names_a_test_that_exists() -> No
     assert lines == SHOWN_BY.keys()
     written = "\n".join(path.read_text() for path in Path(__file__).parent.glob("test_sql_*.py"))
     assert not [name for name in SHOWN_BY.values() if f"def {name}(" not in written]
+
+
+@pytest.mark.skipif(not ANALYST, reason=f"there is no checklist {CHECKLIST}")
+def test_both_pipelines_differ_from_the_specification_in_their_analysis_engine_and_in_nothing_else() -> None:
+    different = [line for line in ANALYST if line.id in DEVIATIONS]
+    assert [line.id for line in different] == ["R-SQL-A001", "R-SQL-A027"]
+    for line in different:
+        assert "analysis_engine='pandas'" in line.text
+        examine(Line(line.id, line.text.replace("analysis_engine='pandas'", "analysis_engine='duckdb'")))
+
+
+@pytest.mark.skipif(not ANALYST, reason=f"there is no checklist {CHECKLIST}")
+def test_what_the_specification_names_can_be_imported_from_racto_and_from_its_pipelines() -> None:
+    wanted = {match[1] for line in ANALYST if (match := re.match(r"(?:class|exception) `(\w+)", line.text))}
+    assert len(wanted) == 7
+    for name in wanted:
+        assert getattr(racto, name) is getattr(racto.pipelines, name)
+
+
+@pytest.mark.parametrize("owner", [SQLAnalystPipeline, AsyncSQLAnalystPipeline])
+def test_all_but_the_kit_and_the_question_are_given_by_name(owner: type) -> None:
+    for function, first in (
+        (owner, "kit"),
+        (SQLAnalystPipeline.run, "user_query"),
+        (SQLAnalystPipeline.arun, "user_query"),
+    ):
+        positional = [name for name, one in parameters(function).items() if one.kind is not one.KEYWORD_ONLY]
+        assert positional == [first]
+
+
+def test_run_waits_arun_and_the_asynchronous_run_are_awaited() -> None:
+    assert not inspect.iscoroutinefunction(SQLAnalystPipeline.run)
+    assert inspect.iscoroutinefunction(SQLAnalystPipeline.arun)
+    assert inspect.iscoroutinefunction(AsyncSQLAnalystPipeline.run)
+    named = set(parameters(SQLAnalystPipeline.run))
+    assert named == set(parameters(SQLAnalystPipeline.arun))
+    assert len(named) >= 22
+
+
+def test_rows_are_exported_to_a_file_or_returned_as_text(tmp_path: Path) -> None:
+    result = SQLAnalystResult(user_query="?", columns=["a"], raw_rows=[{"a": 1}], row_count=1)
+    assert result.to_csv() is not None
+    assert result.to_csv(tmp_path / "a.csv") is None
+    assert (tmp_path / "a.csv").read_bytes().decode() == result.to_csv()
+    assert parameters(SQLAnalystResult.to_json)["indent"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert parameters(SQLAnalystResult.to_excel)["sheet_name"].default == "Results"
+
+
+def test_errors_are_the_builtin_ones_the_specification_names() -> None:
+    assert issubclass(racto.ReadOnlyViolationError, ValueError)
+    assert issubclass(racto.RateLimitExceededError, RuntimeError)
