@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from racto.agents.limits import BudgetLimit
     from racto.agents.model_metadata import ModelMetadata
     from racto.agents.models import ModelRegistry
+    from racto.agents.nlp import NLP, LocalNLI, NLIResult, StanceLabel, StanceResult, ZeroShotResult
     from racto.agents.offers import (
         PromptArgument,
         PromptEntry,
@@ -144,6 +145,7 @@ _HOMES = {
     "agents.limits": ("BudgetLimit",),
     "agents.model_metadata": ("ModelMetadata",),
     "agents.models": ("ModelRegistry",),
+    "agents.nlp": ("LocalNLI", "NLIResult", "NLP", "StanceLabel", "StanceResult", "ZeroShotResult"),
     "agents.offers": (
         "PromptArgument",
         "PromptEntry",
@@ -242,6 +244,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 # Type checkers read only a literal list; tests/test_public_names.py holds it and the two tables above together.
 __all__ = [
+    "NLP",
     "AccessError",
     "AnthropicDeveloperKit",
     "AnthropicLLMKit",
@@ -297,6 +300,7 @@ __all__ = [
     "Library",
     "LimitError",
     "Link",
+    "LocalNLI",
     "MCPServerConfig",
     "MalformedResponseError",
     "Message",
@@ -305,6 +309,7 @@ __all__ = [
     "ModelMetadata",
     "ModelNotAvailableError",
     "ModelRegistry",
+    "NLIResult",
     "NoModelError",
     "NoTextError",
     "OllamaDeveloperKit",
@@ -355,6 +360,8 @@ __all__ = [
     "SQLAnalystPipeline",
     "SQLAnalystResult",
     "SemanticCache",
+    "StanceLabel",
+    "StanceResult",
     "StorageError",
     "StreamChunk",
     "StreamDelta",
@@ -378,6 +385,7 @@ __all__ = [
     "UnknownPriceError",
     "UnsupportedError",
     "UnsupportedParameterError",
+    "ZeroShotResult",
     "__version__",
     "tool",
 ]

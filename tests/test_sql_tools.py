@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import sqlite3
 from collections.abc import AsyncIterator
@@ -14,7 +15,15 @@ from mcp.types import ElicitRequestParams, ElicitResult
 from racto.server.app import build, services
 from racto.server.settings import Settings
 
+from tests import dialects
+from tests.analyst import Answer, ScriptedServer, code, query
+
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", dialects.KEY)
 
 
 @pytest.fixture
@@ -184,6 +193,44 @@ async def test_a_verified_query_is_kept_when_the_person_agrees(client: Client, t
 async def test_asking_in_words_without_a_model_says_what_to_do_instead(client: Client) -> None:
     said = await _text(client, "sql_ask", database="shop", question="What is the revenue?")
     assert "RACTO_MODELS" in said
+
+
+async def test_a_question_comes_back_as_an_answer_its_query_its_rows_and_a_picture(shop: Path, tmp_path: Path) -> None:
+    def each(step: str, body: dict[str, Any]) -> Answer:
+        if step == "sql":
+            return query(
+                "SELECT day, sum(total) AS revenue, max(email) AS contact FROM orders JOIN customers c ON c.id = customer_id GROUP BY day"
+            )
+        return code("SELECT max(revenue) AS most FROM result") if step == "pandas" else "It grew.\n\n[[table]]"
+
+    server = ScriptedServer(each)
+    async with server.running() as base:
+        settings = Settings(
+            database=tmp_path / "racto.db",
+            sql_databases={"shop": {"url": str(shop), "mask_columns": ["email"], "blocked_columns": ["ssn"]}},
+            models=("openai/gpt-4o",),
+            base_urls={"openai": f"{base}/v1"},
+        )
+        with services(settings) as kept:
+            async with Client(build(settings, kept).lowlevel) as client:
+                both = await asyncio.gather(
+                    *(client.call_tool("sql_ask", {"question": f"How did revenue grow, part {n}?"}) for n in range(2))
+                )
+            await kept.aclose()
+    for result in both:
+        assert not result.is_error, result.content
+        text = "\n".join(part.text for part in result.content if part.type == "text")
+        assert "It grew." in text
+        assert "```sql\nSELECT day" in text
+        assert "openai/gpt-4o" in text
+        assert [part.mime_type for part in result.content if part.type == "image"] == ["image/png"]
+        assert result.structured_content is not None
+        assert result.structured_content["usage"]["total_tokens"] == 330
+        assert len(result.structured_content["rows"]) == 12
+    sent = str([request.body for request in server.received])
+    assert "part 0" in sent
+    assert "part 1" in sent
+    assert "canary" not in f"{sent}{both}".lower()
 
 
 async def test_the_schema_is_a_resource(client: Client) -> None:

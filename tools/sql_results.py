@@ -113,12 +113,13 @@ def answer_output(answered: SQLAnalystResult, rows: Rows | None, chart: Drawn | 
     said = [answered.answer or ""]
     if answered.assumptions:
         said += ["", "Assumed: " + " ".join(answered.assumptions)]
-    if answered.sql_query:
-        said += ["", "```sql", answered.sql_query, "```"]
+    if answered.written_sql:
+        said += ["", "```sql", answered.written_sql, "```"]
     before = "\n".join(said)
     output = rows.output(chart, before) if rows else ToolOutput([Text(before)], structured={})
     output.structured |= {
         "answer": answered.answer,
+        "written_sql": answered.written_sql,
         "abstained": answered.abstained,
         "clarification": answered.clarification,
         "assumptions": answered.assumptions,

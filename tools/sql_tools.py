@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import getpass
 from collections.abc import Mapping
-from functools import partial
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -14,6 +17,7 @@ from ..agents.calls import ToolContext, ToolOutput
 from ..agents.offers import ResourceEntry, Toolset
 from ..agents.toolbox import Tool
 from ..knowledge.errors import DeclinedError, InputError, RactoError, UnknownNameError
+from .chat import dollars
 from .sql.charts.view import VIEW_URI, ChartView
 from .sql.databases import Configured
 from .sql.kept_results import KeptResults
@@ -21,8 +25,10 @@ from .sql.kept_results import KeptResults
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from .services import Services
+    from ..knowledge.vocabulary import ChatConfig, LLMResponse
+    from .services import Models, Services
     from .sql.charts import ChartSpec, Drawn
+    from .sql.pipeline import SQLAnalystPipeline
     from .sql.results import QueryResult
     from .sql.source import Source
     from .sql_results import DatabaseLine, DatabaseList
@@ -51,6 +57,44 @@ Chart = Literal[
 ]
 
 
+@dataclass(slots=True)
+class _Asking:
+    """How one call asks its model, and what that took.
+
+    :param model: With its provider in front; `None` for the person's.
+    """
+
+    models: Models
+    call: ToolContext
+    model: str | None
+    answered: list[LLMResponse] = field(default_factory=list)
+
+    def footnote(self, tokens: int) -> str:
+        """Who answered, and what it took."""
+        if not self.answered:
+            return "(no model was asked)"
+        last, costs = self.answered[-1], [one.cost for one in self.answered]
+        cost = None if None in costs else sum((one for one in costs if one is not None), Decimal(0))
+        return f"({last.provider}/{last.model}, {tokens:,} tokens, {dollars(cost)})"
+
+
+_ASKING: ContextVar[_Asking] = ContextVar("asking")
+
+
+class _AskingOfTheCall:
+    """The kit of a pipeline that many calls share: asks as the call at hand does."""
+
+    async def achat(self, config: ChatConfig) -> LLMResponse:
+        """One answer of the model of this call."""
+        asking = _ASKING.get()
+        asking.call.progress(len(asking.answered), None, f"model call {len(asking.answered) + 1}")
+        response = await asking.models.gateway.chat(
+            config, user=asking.call.caller.name, task="sql_ask", model=asking.model
+        )
+        asking.answered.append(response)
+        return response
+
+
 class SqlTools:
     """The tools; each method is one."""
 
@@ -58,6 +102,16 @@ class SqlTools:
         self._services = services
         self._databases = services.databases
         self._kept = KeptResults()
+
+    @cached_property
+    def _pipeline(self) -> SQLAnalystPipeline:
+        """One for all calls: what analyses results stays warm."""
+        from .sql.pipeline import SQLAnalystPipeline
+        from .sql.verified import VerifiedQueries
+
+        return SQLAnalystPipeline(
+            _AskingOfTheCall(), figures=False, examples=VerifiedQueries(self._services.database).examples
+        )
 
     async def sql_databases(self) -> DatabaseList:
         """List the databases that may be asked, each with its kind and what is in it."""
@@ -130,26 +184,21 @@ class SqlTools:
         """Have another model write the query, run it and put the result into words, with the query, its rows and a chart to check it by.
         Costs what that model costs; sql_schema and sql_query are free, and you can write SQL yourself.
         """
-        from .chat import ask, named
-        from .rag import Asking
-        from .sql.pipeline import SQLAnalystPipeline
-        from .sql.verified import VerifiedQueries
+        from .chat import named
         from .sql_results import Rows, answer_output
 
         source = await self._source(database)
         models = await self._services.models()
         name = await named(models, model)
-        kit = Asking(lambda config: ask(models, config, call, name))
-        examples = VerifiedQueries(self._services.database).examples
-        async with SQLAnalystPipeline(kit, examples=examples, chart=chart if chart == "auto" else None) as pipeline:
-            answered = await pipeline.arun(question, source=source)
+        asking = _Asking(models, call, name)
+        _ASKING.set(asking)
+        answered = await self._pipeline.arun(question, source=source, chart=chart if chart == "auto" else None)
         rows, drawn = None, None
         if answered.result is not None:
             drawn = await _drawn(answered.result, answered.chart_spec and _spec(answered.chart_spec))
             shown = min(20, len(answered.result.rows))
             rows = Rows(answered.result, 0, shown, self._following(answered.result, "", shown))
-        took = f"({kit.answer.model if kit.answer else 'no model'}, {answered.usage.total_tokens:,} tokens)"
-        return answer_output(answered, rows, drawn, took)
+        return answer_output(answered, rows, drawn, asking.footnote(answered.usage.total_tokens))
 
     async def sql_save_verified(
         self,
