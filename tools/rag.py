@@ -102,7 +102,7 @@ class RagTools:
         found = await _found(library, question, top_k, Filters(source=source, type=type, metadata=metadata))
         if not found:
             return CitedAnswer.none(question, self._notes(library, found))
-        kit = _Asking(lambda config: ask(models, config, call, name))
+        kit = Asking(lambda config: ask(models, config, call, name))
         answer = await answer_from(kit, question, [passage_of(one.chunk) for one in found])
         response = checked(found, question, answer)
         assert kit.answer is not None
@@ -186,7 +186,7 @@ async def _found(
     return await library.search(query, top_k, among=among, mode=mode, rerank=rerank)
 
 
-class _Asking:
+class Asking:
     """A kit that asks as the chat tool does, and remembers what that took."""
 
     def __init__(self, ask: Callable[[ChatConfig], Awaitable[tuple[Answer, LLMResponse]]]) -> None:

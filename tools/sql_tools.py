@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import Field
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from .sql.results import QueryResult
     from .sql.source import Source
     from .sql_results import DatabaseLine, DatabaseList
+
+T = TypeVar("T")
 
 PATIENCE = 600.0
 """Seconds a query or a model may take, at most; the settings of a database say what its queries may."""
@@ -162,7 +164,8 @@ class SqlTools:
         if cursor:
             result, first = self._kept.after(cursor)
         else:
-            result = await self._asked(await self._source(database), "query", sql)
+            source = await self._source(database)
+            result = await self._asked(source, lambda token: source.query(sql, token=token))
         drawn = await _drawn(result, _wanted(chart, x, y, color, title))
         shown = min(rows, len(result.rows) - first)
         return Rows(result, first, shown, self._following(result, cursor, first + shown)).output(drawn)
@@ -170,8 +173,7 @@ class SqlTools:
     async def sql_explain(self, sql: Sql, database: Database = "") -> str:
         """Say whether a query may run, and how the database would go about it, without running it."""
         source = await self._source(database)
-        plan: str = await self._asked(source, "explain", sql)
-        return plan
+        return await self._asked(source, lambda token: source.explain(sql, token=token))
 
     async def sql_ask(
         self,
@@ -195,7 +197,7 @@ class SqlTools:
         answered = await self._pipeline.arun(question, source=source, chart=chart if chart == "auto" else None)
         rows, drawn = None, None
         if answered.result is not None:
-            drawn = await _drawn(answered.result, answered.chart_spec and _spec(answered.chart_spec))
+            drawn = await _drawn(answered.result, _spec(answered.chart_spec) if answered.chart_spec else None)
             shown = min(20, len(answered.result.rows))
             rows = Rows(answered.result, 0, shown, self._following(answered.result, "", shown))
         return answer_output(answered, rows, drawn, asking.footnote(answered.usage.total_tokens))
@@ -232,13 +234,12 @@ class SqlTools:
     async def _source(self, name: str) -> Source:
         return await asyncio.to_thread(self._databases.source, name)  # the first time it imports the parser
 
-    async def _asked(self, source: Source, how: Literal["query", "explain"], sql: str) -> QueryResult | str:
-        """Run it in a thread; whoever waits may be cancelled, and the query ends then."""
+    async def _asked(self, source: Source, ask: Callable[[object], T]) -> T:
+        """What asking gives, in a thread, by a token of its own; whoever waits may be cancelled, and the query ends then."""
         from .sql.asking import cancellable
 
         token = object()
-        ask: Callable[[], QueryResult | str] = partial(getattr(source, how), sql, token=token)
-        return await cancellable(ask, lambda: source.cancel(token))
+        return await cancellable(partial(ask, token), lambda: source.cancel(token))
 
     async def _line(self, one: Configured) -> DatabaseLine:
         from .sql_results import DatabaseLine
