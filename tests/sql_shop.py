@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
 from racto.tools.sql.catalogue import Catalogue, Column, Table
 from racto.tools.sql.policy import Policy
 

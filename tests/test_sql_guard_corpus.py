@@ -67,8 +67,8 @@ def _on_a_server(dialect: str) -> Iterator[Shop]:
             sql_shop.fill(dialect, lambda sql, row: connection.execute(sql.encode(), row or None))
             yield _over(dialect, lambda sql: connection.execute(sql.encode()))
         return
-    admin = sql_servers.mariadb_as_admin()
-    with admin, admin.cursor() as cursor:
+    mariadb = sql_servers.mariadb_as_admin()
+    with mariadb, mariadb.cursor() as cursor:
         cursor.execute("CREATE OR REPLACE DATABASE shop")
         cursor.execute("USE shop")
         sql_shop.fill(dialect, lambda sql, row: cursor.execute(sql, row or None))
