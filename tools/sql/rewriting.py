@@ -14,6 +14,7 @@ from ...knowledge.errors import QueryRefusedError
 from .catalogue import Catalogue
 from .guard_names import PSEUDO_COLUMNS, UNITS
 from .policy import Policy
+from .query_parts import alias_columns, is_dual, is_join, is_system, parameters
 from .scopes import Columns, Scope, Source
 from .table_names import MAIN, TableNames, near
 
@@ -71,9 +72,7 @@ class _Rewriting:
         self._ctes = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
         self._read: dict[int, Columns] = {}  # what nested queries come to, by the identity of their node
         self._found: set[int] = set()  # the identities of the tables that were looked up
-        self._bound = {
-            name.lower() for one in tree.find_all(exp.Lambda, exp.Comprehension) for name in _parameters(one)
-        }
+        self._bound = {name.lower() for one in tree.find_all(exp.Lambda, exp.Comprehension) for name in parameters(one)}
 
     # Queries
 
@@ -117,14 +116,14 @@ class _Rewriting:
                 # Not recursive, so its own name can only mean the table (which is then named with its schema).
                 inside = {name: one for name, one in known.items() if name != key}
             columns = self.query(cte.this, inside, outer)
-            known[key] = _CTE(columns.renamed(_alias_columns(cte)))
+            known[key] = _CTE(columns.renamed(alias_columns(cte)))
         return known
 
     def _select(self, node: exp.Select, ctes: CTEs, outer: Scope | None) -> Columns:
         scope = Scope(outer)
         scope.aliases = {one.alias.lower() for one in node.expressions if isinstance(one, (exp.Alias, exp.PivotAlias))}
         from_ = node.args.get("from_")
-        if from_ is not None and self.dialect == "mysql" and _is_dual(from_.this) and not node.args.get("joins"):
+        if from_ is not None and self.dialect == "mysql" and is_dual(from_.this) and not node.args.get("joins"):
             node.set("from_", None)
         elif from_ is not None:
             self._source(from_.this, ctes, scope)
@@ -198,19 +197,19 @@ class _Rewriting:
         alias = node.alias
         if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
             self._table(node, ctes, scope)
-        elif isinstance(node, exp.Subquery) and _is_join(node.this):
+        elif isinstance(node, exp.Subquery) and is_join(node.this):
             self._source(node.this, ctes, scope)
             if alias:
-                scope.add(alias, Source(Columns(scope.star().named).renamed(_alias_columns(node))))
+                scope.add(alias, Source(Columns(scope.star().named).renamed(alias_columns(node))))
         elif isinstance(node, exp.Subquery):
-            scope.add(alias, Source(self.query(node, ctes, scope).renamed(_alias_columns(node))))
+            scope.add(alias, Source(self.query(node, ctes, scope).renamed(alias_columns(node))))
         elif isinstance(node, exp.Lateral) and isinstance(node.this, exp.Subquery):
-            scope.add(alias, Source(self.query(node.this, ctes, scope).renamed(_alias_columns(node))))
+            scope.add(alias, Source(self.query(node.this, ctes, scope).renamed(alias_columns(node))))
         elif isinstance(node, (exp.Table, exp.Lateral, exp.Values, exp.Unnest)):
             for key in ("this", "expressions", "rows_from"):
                 if isinstance(value := node.args.get(key), (list, exp.Expr)):
                     self._expressions(value, ctes, scope)
-            scope.add(alias, Source(Columns().renamed(_alias_columns(node))))
+            scope.add(alias, Source(Columns().renamed(alias_columns(node))))
         else:
             raise QueryRefusedError(
                 f"{node.key.upper()} is not allowed in FROM.", "Read a table or a query.", rule="construct"
@@ -224,7 +223,7 @@ class _Rewriting:
         self._found.add(id(node))
         alias = node.alias or node.name
         if not node.args.get("db") and (cte := self._cte(node, ctes)):
-            scope.add(alias, Source(cte.columns.renamed(_alias_columns(node))))
+            scope.add(alias, Source(cte.columns.renamed(alias_columns(node))))
             return
         known = self.names.find(node)
         self._named += 1
@@ -234,7 +233,7 @@ class _Rewriting:
                 f"The query names {self._named} tables.", f"At most {MAX_TABLES}; fewer wide ones.", rule="size"
             )
         self.tables.add(known.full_name)
-        columns = Columns(list(known.columns.items()), complete=True).renamed(_alias_columns(node))
+        columns = Columns(list(known.columns.items()), complete=True).renamed(alias_columns(node))
         schema = node.db.lower() or known.schema.lower() or MAIN.get(self.dialect, "")
         source = Source(columns, hidden=known.hidden, schema=schema, protected=known.protected)
         if not known.protected:
@@ -249,7 +248,7 @@ class _Rewriting:
             raise QueryRefusedError(
                 f"{key!r} is written in two ways.", "Write a name of WITH always the same.", rule="cte"
             )
-        if cte is not None and not cte.ready and (key.lower() in self.names.real or _is_system(key)):
+        if cte is not None and not cte.ready and (key.lower() in self.names.real or is_system(key)):
             raise QueryRefusedError(
                 f"{key!r} may be the query of WITH here, or the table.",
                 "Give the query of WITH another name.",
@@ -393,35 +392,3 @@ class _Rewriting:
             ):
                 stack.extend(one.iter_expressions())
         return False
-
-
-def _alias_columns(node: exp.Expr) -> list[str]:
-    alias = node.args.get("alias")
-    return [column.name for column in alias.args.get("columns") or []] if isinstance(alias, exp.TableAlias) else []
-
-
-def _is_join(node: exp.Expr) -> bool:
-    """Whether what stands in brackets is tables and not a query."""
-    if isinstance(node, exp.Subquery):
-        return bool(node.args.get("alias") or node.args.get("joins")) or _is_join(node.this)
-    return isinstance(node, (exp.Table, exp.Values)) and not (
-        isinstance(node, exp.Values) and not node.args.get("alias")
-    )
-
-
-def _parameters(node: exp.Expr) -> list[str]:
-    """Names that a lambda or a list comprehension gives."""
-    if isinstance(node, exp.Lambda):
-        return [one.name for one in node.expressions]
-    return [node.args[key].name for key in ("expression", "position") if node.args.get(key)]
-
-
-def _is_dual(node: exp.Expr) -> bool:
-    return isinstance(node, exp.Table) and node.name.lower() == "dual" and not node.args.get("db")
-
-
-def _is_system(name: str) -> bool:
-    return (
-        name.lower().startswith(("pg_", "sqlite_", "duckdb_", "pragma_", "json_", "information_schema"))
-        or not name.isidentifier()
-    )
