@@ -98,6 +98,11 @@ def environment(loaded: Loaded) -> dict[str, str]:
         variables["RACTO_ROOTS"] = os.pathsep.join(map(str, settings.roots))
     if sources["database"] in {"RACTO_DATABASE", "the command line"}:
         variables["RACTO_DATABASE"] = str(settings.database)
+    if sources["sql_databases"] == "RACTO_SQL_DATABASES":
+        variables["RACTO_SQL_DATABASES"] = ",".join(
+            f"{name}={one.url if '://' in one.url else Path(one.url).expanduser().absolute()}"
+            for name, one in settings.sql_databases.items()
+        )
     if config := os.environ.get("RACTO_CONFIG"):
         variables["RACTO_CONFIG"] = str(Path(config).expanduser().absolute())
     return variables

@@ -15,6 +15,7 @@ from racto.knowledge.errors import ConfigError, StorageError
 from racto.server import hosts
 from racto.server.cli import main
 from racto.server.json_edit import drop_member, set_member
+from racto.server.settings import load
 
 
 @pytest.fixture(autouse=True)
@@ -197,6 +198,15 @@ def test_settings_given_to_install_reach_the_entry_and_the_rest_is_left_to_the_s
     assert main(["install", "claude"]) == 0
     found = json.loads(hosts.claude_desktop_file().read_text(encoding="utf-8"))["mcpServers"]["racto"]["env"]
     assert found == {"RACTO_ROOTS": str(home / "Documents"), "RACTO_DATABASE": str(home / "x.db")}
+
+
+def test_databases_of_the_environment_go_into_the_entry_with_absolute_paths(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("RACTO_SQL_DATABASES", "shop=shop.db,sales=postgresql://me@box/sales")
+    found = hosts.environment(load())
+    assert found["RACTO_SQL_DATABASES"] == f"shop={home / 'shop.db'},sales=postgresql://me@box/sales"
 
 
 json_values = st.recursive(
