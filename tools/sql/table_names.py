@@ -35,15 +35,14 @@ class KnownTable:
         }
         self.protected = bool(self.hidden) or any(self.columns.values())
         self._shown = shown
-        self._select: exp.Select | None = None
 
     def select(self) -> exp.Select:
-        """What may be seen of it, as a query without its FROM; a copy."""
-        if self._select is None:
-            self._select = exp.Select(
-                expressions=[_shown(column.name, column.masked) for column in self._shown.columns]
-            )
-        return self._select.copy()
+        """What may be seen of it, as a new query without its FROM."""
+        return exp.Select(expressions=[_shown(column.name, column.masked) for column in self._shown.columns])
+
+
+def _again(name: exp.Identifier) -> exp.Identifier:
+    return exp.Identifier(this=name.name, quoted=bool(name.args.get("quoted")))
 
 
 def _shown(name: str, masked: bool) -> exp.Expr:
@@ -120,10 +119,10 @@ class TableNames:
             node.set("db", exp.Identifier(this=schema, quoted=schema != "public") if schema else None)
         if not known.protected:
             if not exact and not node.args.get("alias"):
-                node.set("alias", exp.TableAlias(this=written.copy()))
+                node.set("alias", exp.TableAlias(this=_again(written)))
             return
         around = exp.Subquery(this=known.select())
-        alias = node.args.get("alias") or exp.TableAlias(this=written.copy())
+        alias = node.args.get("alias") or exp.TableAlias(this=_again(written))
         outside = {key: node.args.get(key) for key in ("joins", "laterals", "pivots")}
         for key in ("alias", *outside):
             node.set(key, None)
