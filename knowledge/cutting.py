@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from .errors import InputError
 
@@ -55,9 +56,7 @@ def cut(
     :param overlap: The most characters two neighbouring pieces share; what is shared begins with a sentence, or else with a word.
     :param levels: Marks, from the best kind of place to the worst; where there is none of them, after any whole letter.
     """
-    kinds = [
-        kind for marks in levels if (kind := [_mark(mark) for mark in marks if mark.isascii() or not text.isascii()])
-    ]
+    kinds = _kinds(tuple(levels), text.isascii())
     least = max(size // 2, overlap + 1)
     last = start
     while found := _NOT_SPACE.search(text, start, stop):
@@ -103,11 +102,18 @@ def _is_flag(character: str) -> bool:
     return "\U0001f1e6" <= character <= "\U0001f1ff"
 
 
+@lru_cache(64)
+def _kinds(levels: tuple[Sequence[str], ...], ascii_only: bool) -> list[list[_Mark]]:
+    """The marks of each level that can be in a text."""
+    found = [[_mark(mark) for mark in marks if mark.isascii() or not ascii_only] for marks in levels]
+    return [kind for kind in found if kind]
+
+
 def _mark(mark: str) -> _Mark:
-    """A mark, how much of it is left of the cut (of `\\n## ` the line end only), and how much of that is not white space."""
+    """A mark, how much of it is left of the cut (of `\\n## ` the line end only), and how far it may reach beyond the last place for a cut."""
     white = len(mark) - len(mark.lstrip())
     kept = white if 0 < white < len(mark) else len(mark)
-    return mark, kept, len(mark[:kept].rstrip())
+    return mark, kept, len(mark) - len(mark[:kept].rstrip())
 
 
 def _best_end(text: str, earliest: int, latest: int, stop: int, kinds: Sequence[Sequence[_Mark]]) -> int:
@@ -116,13 +122,16 @@ def _best_end(text: str, earliest: int, latest: int, stop: int, kinds: Sequence[
     White space at the end of a mark may lie beyond `latest`: it is not written.
     """
     for kind in kinds:
-        best = 0
-        for mark, kept, solid in kind:
+        best = earliest
+        cut_there = False
+        for mark, kept, beyond in kind:
             # What is further left than the best so far need not be looked at.
-            found = text.rfind(mark, max(0, earliest - kept, best - kept), min(stop, latest - solid + len(mark)))
+            first, last = best - kept, latest + beyond
+            found = text.rfind(mark, first if first > 0 else 0, last if last < stop else stop)  # noqa: FURB136 - the calls would be a fifth of all
             if found >= 0:
                 best = found + kept
-        if best >= earliest:
+                cut_there = True
+        if cut_there:
             return best
     return whole(text, latest, earliest)
 
