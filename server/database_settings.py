@@ -14,7 +14,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 def _without_password(url: str) -> str:
     """A connection string is shown by `racto config`, logged and copied into configuration files."""
-    if re.search(r"//[^/?#]*:[^/?#]*@", url) or re.search(r"[?&](?:password|passwd|sslpassword)=", url, re.IGNORECASE):
+    # A password may hold what else separates parts; a port is none.
+    if re.search(r"//[^@/\[]*:(?!\d+(?:[/?#]|$))[^@]*@", url) or re.search(
+        r"[?&](?:password|passwd|sslpassword)=", url, re.IGNORECASE
+    ):
         raise ValueError("a connection string holds no password; keep it with `racto keys set NAME_PASSWORD`")
     return url
 

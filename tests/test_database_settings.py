@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from racto.knowledge.errors import ConfigError
+from racto.server.cli import main
 from racto.server.database_settings import DatabaseSettings
 from racto.server.databases import databases, target_of
 from racto.server.settings import Settings, load
@@ -26,6 +27,18 @@ def test_the_environment_names_databases_by_address(monkeypatch: pytest.MonkeyPa
     assert settings.sql_databases["shop"].url == "/data/shop.db"
     listed = [(one.name, one.engine) for one in databases(settings).listed]
     assert listed == [("shop", "SQLite"), ("sales", "PostgreSQL")]
+
+
+def test_the_settings_are_shown_with_each_database_as_its_address(
+    monkeypatch: pytest.MonkeyPatch, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(
+        '[sql_databases]\nshop = "/data/shop.db"\n[sql_databases.logs]\nfiles = {visits = "/data/*.csv"}\n'
+    )
+    assert main(["config"]) == 0
+    shown = capsys.readouterr().out
+    assert "shop=/data/shop.db, logs=/data/*.csv" in shown
+    assert max(map(len, shown.splitlines())) < 250
 
 
 def test_paths_of_the_config_file_are_relative_to_it(config: Path) -> None:
@@ -63,13 +76,29 @@ def test_an_address_tells_the_engine(url: str, engine: str) -> None:
     assert target_of("a", DatabaseSettings(url=url)).engine == engine
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://box:5432/a?user=me@corp", "postgresql://me@box:5432/a", "mysql://[::1]:3306/a?user=me@corp"]
+)
+def test_a_port_or_a_name_with_an_at_sign_is_no_password(url: str) -> None:
+    assert DatabaseSettings(url=url).url == url
+
+
 def test_a_file_becomes_a_table_of_its_name() -> None:
     assert target_of("a", DatabaseSettings(url="/d/my visits-2026.csv")).files == {
         "my_visits_2026": "/d/my visits-2026.csv"
     }
 
 
-@pytest.mark.parametrize("url", ["postgresql://me:hunter2@box/a", "mysql://box/a?password=hunter2", "x://u:hunter2@h"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:hunter2@box/a",
+        "mysql://box/a?password=hunter2",
+        "x://u:hunter2@h",
+        "mysql://me:hun?hunter2@box/a",
+        "mysql://me:hun/hunter2#@box/a",
+    ],
+)
 def test_a_password_in_an_address_is_refused_and_not_repeated(
     url: str, monkeypatch: pytest.MonkeyPatch, config: Path
 ) -> None:

@@ -349,7 +349,7 @@ def nothing_set_up(example: str) -> ModelNotAvailableError:
     """The error of a call that names no model where none is set up."""
     return ModelNotAvailableError(
         "No model is set up in racto, and this call names none.",
-        "If you are a model, answer it yourself: prompts and pages need no other. To set one up, the person "
+        "If you are a model, answer it yourself: prompts, pages and databases need no other. To set one up, the person "
         f"{'starts Ollama, whose models are found by themselves, or ' if 'RACTO_MODELS' in example else ''}sets {example} (or `{example.partition('=')[0].removeprefix('RACTO_').lower()}` in the config file), and for a hosted one "
         "its key: `racto keys set OPENAI_API_KEY`. models_list shows what there is; model=simulated answers without any model.",
     )

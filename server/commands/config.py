@@ -15,6 +15,10 @@ EXAMPLES = """\
   RACTO_PORT=9000 racto config"""
 
 
+WIDEST = 60
+"""Columns kept free for a value; a longer one moves its own source only."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of this command."""
     parser.add_argument("--json", action="store_true", help="print data instead of a table")
@@ -32,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _table(loaded: Loaded, values: dict[str, str]) -> None:
-    names, widest = max(map(len, values)), max(map(len, values.values()))
+    names, widest = max(map(len, values)), min(WIDEST, max(map(len, values.values())))
     for name, value in values.items():
         source = loaded.sources[name]
         out(
@@ -50,7 +54,12 @@ def _clean(value: Any) -> Any:
 
 def _shown(value: object) -> str:
     if isinstance(value, dict):
-        value = [f"{name}={each}" for name, each in value.items()]
+        value = [f"{name}={_address(each) if isinstance(each, dict) else each}" for name, each in value.items()]
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return {None: "none", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def _address(database: dict[str, Any]) -> str:
+    """Where a database is; `--json` shows the rest of its settings."""
+    return str(database["url"] or ", ".join(database["files"].values()))
