@@ -421,3 +421,14 @@ def test_a_query_is_cancelled_by_its_token_and_others_go_on(tmp_path: Path, open
 
 def test_the_plan_of_a_query_is_the_databases_own(any_target: Target, opened: Open) -> None:
     assert "orders" in opened(any_target).explain("SELECT count(*) FROM orders WHERE id = 7").lower()
+
+
+def test_a_view_is_no_way_around_a_hidden_column(any_target: Target, opened: Open) -> None:
+    # `v_leak` shows the blocked column of customers under another name.
+    hiding = opened(any_target, Policy(blocked_columns=["ssn"], mask_columns=["email"]))
+    assert hiding.catalogue().find("v_leak") is None
+    with pytest.raises(QueryError) as refused:
+        hiding.query("SELECT code FROM v_leak")
+    assert "CANARY" not in str(refused.value)
+    assert len(hiding.query("SELECT id FROM customers").rows) == 20
+    assert opened(any_target, Policy()).catalogue().find("v_leak") is not None

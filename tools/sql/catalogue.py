@@ -109,7 +109,7 @@ class Catalogue:
         """
         tables = []
         for table in self.tables:
-            if not policy.allows(table.schema, table.name):
+            if not policy.allows(table.schema, table.name, view=table.kind == "view"):
                 continue
             columns = tuple(
                 replace(column, masked=True, samples=(), comment="", type=column.type.partition("(")[0].rstrip())

@@ -17,7 +17,7 @@ def _lower(names: Collection[str] | None) -> frozenset[str]:
 class Policy:
     """Which tables and columns may be read. Names are compared without case.
 
-    :param allowed_tables: `table` or `schema.table`; `None` allows every table, view and file of the catalogue.
+    :param allowed_tables: `table` or `schema.table`; `None` allows every table and file of the catalogue, and every view unless columns are hidden.
     :param blocked_columns: `column` or `table.column`: nobody sees that they are there.
     :param mask_columns: `column` or `table.column`: `MASK` wherever their values would be; null stays null.
     """
@@ -32,11 +32,14 @@ class Policy:
         if self.allowed_tables is not None:
             object.__setattr__(self, "allowed_tables", _lower(self.allowed_tables))
 
-    def allows(self, schema: str, table: str) -> bool:
-        """Whether a table may be read."""
-        return self.allowed_tables is None or not {table.lower(), f"{schema}.{table}".lower()}.isdisjoint(
-            self.allowed_tables
-        )
+    def allows(self, schema: str, table: str, *, view: bool = False) -> bool:
+        """Whether a table may be read.
+
+        :param view: A view may show a hidden column under another name: where columns are hidden, it has to be allowed by its own.
+        """
+        if self.allowed_tables is None:
+            return not (view and (self.blocked_columns or self.mask_columns))
+        return not {table.lower(), f"{schema}.{table}".lower()}.isdisjoint(self.allowed_tables)
 
     def blocks(self, schema: str, table: str, column: str) -> bool:
         """Whether a column is not there for anybody."""
