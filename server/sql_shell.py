@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from ..agents.calls import ToolContext
@@ -30,6 +31,8 @@ SELECT …;         run a query; it ends at the semicolon, on whichever line
 \\explain [QUERY]  how the database would go about a query, or the last one
 \\export FILE      the last result as FILE.csv, FILE.json or FILE.xlsx, in this folder
 \\ask QUESTION     have a model write the query and say what comes out
+\\verified         the queries that were kept as right answers, and who approved them
+\\forget ID        forget one of them
 \\q                leave (so does Ctrl-D); Ctrl-C ends a query"""
 
 ROWS = 200
@@ -62,6 +65,8 @@ class Shell:
             "explain": self._explain,
             "export": self._export,
             "ask": self._ask,
+            "verified": lambda _: self._verified(),
+            "forget": self._forget,
             "?": lambda _: err(HELP),
         }
 
@@ -186,6 +191,25 @@ class Shell:
                 out(drawing(answered.result, answered.chart_spec))
         for note in (*answered.assumptions, *answered.notes):
             err(styled(f"Note: {safe(note)}", "dim", sys.stderr))
+
+    def _verified(self) -> None:
+        from ..tools.sql.verified import VerifiedQueries
+
+        kept = VerifiedQueries(self._kept.database).listed(self._source.name)
+        if not kept:
+            err("None: the tool sql_save_verified keeps one, when you say yes.")
+        for one in kept:
+            _print(f"{one.id}  {one.question}  ({one.approved_by}, {one.approved_at[:10]})\n{indent(one.sql, '   ')}")
+
+    def _forget(self, number: str) -> None:
+        from ..tools.sql.verified import VerifiedQueries
+
+        if not (number.isascii() and number.isdigit()):
+            raise InputError("Which one?", "Give its number: \\verified shows it.")
+        kept = VerifiedQueries(self._kept.database)
+        if int(number) not in {one.id for one in kept.listed(self._source.name)}:
+            raise InputError(f"{self._source.name} has no verified query {number}.", "\\verified lists them.")
+        err(f"Forgotten: {safe(kept.delete(int(number)).question)}")
 
     async def _answered(self, question: str) -> SQLAnalystResult:
         from ..tools.chat import ask, named

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,7 @@ COMMANDS = [
     for line in code.splitlines()
     if line.strip() and not line.startswith("#")
 ]
+SQL = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "docs" / "sql.md").read_text(), re.MULTILINE | re.DOTALL)
 LONG_RUNNING = ("racto serve",)
 """Commands that run until they are stopped; the transport tests start them."""
 
@@ -31,11 +35,21 @@ LONG_RUNNING = ("racto serve",)
 def world(tmp_path: Path) -> dict[str, str]:
     """A home folder of its own with one folder of documents in it, and `racto` on the path."""
     shutil.copytree(ROOT / "server" / "demo" / "documents", tmp_path / "Documents" / "manuals")
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop:
+        shop.executescript(
+            """
+            CREATE TABLE customers (id INTEGER PRIMARY KEY, country TEXT, email TEXT, ssn TEXT);
+            CREATE TABLE orders (id INTEGER PRIMARY KEY, customer_id INTEGER, day DATE, total REAL, status TEXT);
+            INSERT INTO customers VALUES (1, 'FR', 'a@example.test', '1'), (2, 'JP', 'b@example.test', '2'), (3, 'JP', NULL, '3');
+            INSERT INTO orders VALUES (1, 1, '2026-01-01', 12.5, 'paid'), (2, 2, '2026-01-02', 7.5, 'new'), (3, 2, '2026-01-03', 9, 'paid');
+            """
+        )
     return {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(tmp_path),
         "RACTO_DATABASE": str(tmp_path / "racto.db"),
         "RACTO_ROOTS": str(tmp_path / "Documents"),
+        "RACTO_SQL_DATABASES": f"shop={tmp_path / 'shop.db'}",
     }
 
 
@@ -68,6 +82,33 @@ def test_the_commands_of_the_readme_run_in_their_order(world: dict[str, str]) ->
             assert line.startswith((*LONG_RUNNING, "git clone", "cd ")), (
                 f"the README shows a command no test knows: {line}"
             )
+
+
+def test_the_guide_to_databases_works_as_it_is_written(world: dict[str, str]) -> None:
+    code = dict(SQL)
+    assert code.keys() == {"toml", "yaml", "sh", "python"}
+    home = Path(world["HOME"])
+    (home / "racto.toml").write_text(code["toml"])
+    (home / "shop.yaml").write_text(code["yaml"])
+    del world["RACTO_SQL_DATABASES"]
+    world["RACTO_CONFIG"] = str(home / "racto.toml")
+    drawn, line, rows = (_run(shlex.split(command), world) for command in code["sh"].splitlines())
+    assert "JP" in drawn
+    assert "█" in drawn
+    assert "2026-01-02" in line
+    assert [row["email"] for row in json.loads(rows)] == ["***MASKED***", "***MASKED***", None]
+    assert "ssn" not in rows
+    schema = _run(["racto", "call", "sql_schema", "--arg", "database=shop", "--arg", "search=how many orders"], world)
+    for said in (
+        "One row for each order.",
+        "purchases",
+        "just placed",
+        "revenue",
+        "How many orders are there?",
+        "~3 rows",
+    ):
+        assert said in schema
+    _run([sys.executable, "-W", "error", "-c", code["python"]], world)
 
 
 def test_every_link_of_the_readme_leads_somewhere() -> None:

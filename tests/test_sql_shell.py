@@ -352,3 +352,29 @@ def test_no_line_is_wider_than_the_terminal_whatever_the_values(rows: list[tuple
     assert len(lines) in (2 + len(rows), 5 * len(rows))
     kinds = {unicodedata.category(char) for line in lines for char in line}
     assert kinds.isdisjoint({"Cc", "Cs", "Co", "Zl", "Zp"})
+
+
+def test_kept_queries_are_listed_and_forgotten(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(
+            [
+                "call",
+                "sql_save_verified",
+                "--arg",
+                "question=Revenue?",
+                "--arg",
+                f"sql={REVENUE}",
+                "--arg",
+                "confirm=true",
+            ]
+        )
+        == 0
+    )
+    capsys.readouterr()
+    shown = shell("\\verified", "\\forget 9", "\\forget it", "\\forget 1", "\\verified")
+    assert "1  Revenue?" in shown
+    assert REVENUE in shown
+    assert "shop has no verified query 9." in shown
+    assert "Which one?" in shown
+    assert "Forgotten: Revenue?" in shown
+    assert "None: the tool sql_save_verified keeps one" in shown

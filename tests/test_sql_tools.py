@@ -186,6 +186,8 @@ async def test_a_verified_query_is_kept_when_the_person_agrees(client: Client, t
     sql = "SELECT sum(total) FROM orders"
     said = await _text(client, "sql_save_verified", database="shop", question="What is the revenue?", sql=sql)
     assert "Kept as verified query 1 of shop" in said
+    assert sql in await _text(client, "sql_schema", database="shop", search="revenue")
+    assert sql not in await _text(client, "sql_schema", database="shop", search="customers")
     refused = await _text(client, "sql_save_verified", database="shop", question="Gone?", sql="DROP TABLE orders")
     assert "SELECT" in refused
 

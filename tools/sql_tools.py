@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property, partial
+from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import Field
@@ -124,12 +125,16 @@ class SqlTools:
     async def sql_schema(
         self,
         database: Database = "",
-        search: Annotated[str, Field(description="only tables about these words")] = "",
+        search: Annotated[
+            str, Field(description="only tables about these words, with verified queries like them")
+        ] = "",
         tables: Annotated[list[str], Field(description="only these")] = [],  # noqa: B006 - never changed; a plain default keeps the schema flat
     ) -> str:
         """Read the tables, columns, keys and meanings of a database before you write SQL for it. A large one comes as an outline: then
         search, or name tables.
         """
+        from .sql.verified import VerifiedQueries
+
         source = await self._source(database)
 
         def read() -> str:
@@ -137,7 +142,11 @@ class SqlTools:
                 return source.tables(tables)
             if not search:
                 return source.schema()
-            return source.find(search) or f"No table is about {search!r}.\n{source.schema()}"
+            found = source.find(search) or f"No table is about {search!r}.\n{source.schema()}"
+            alike = VerifiedQueries(self._services.database).examples(source, search)
+            return "\n\n".join(
+                [found, *(f"verified query: {question}\n{indent(sql, '  ')}" for question, sql in alike)]
+            )
 
         return await asyncio.to_thread(read)
 
