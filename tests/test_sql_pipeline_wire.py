@@ -193,4 +193,6 @@ def test_without_model_and_database_a_question_costs_little(tmp_path: Path) -> N
 
     spent = asyncio.run(ask())
     print(f"the pipeline alone: p50 {statistics.median(spent):.1f} ms, max {max(spent):.1f} ms of CPU")
-    assert statistics.median(spent) < 50  # the goal is 25; the machine of a test is anybody's
+    assert (
+        statistics.median(spent) < 500
+    )  # what it takes is in benchmarks/; this only catches what is out of all proportion
