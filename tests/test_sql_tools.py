@@ -156,6 +156,11 @@ async def test_the_rest_of_a_result_comes_by_cursor_without_running_the_query_ag
 async def test_a_cursor_that_is_none_is_refused(client: Client) -> None:
     assert "is no cursor" in await _text(client, "sql_query", cursor="next")
     assert "no longer remembered" in await _text(client, "sql_query", cursor="00000000:10")
+    result = await client.call_tool("sql_query", {"database": "shop", "sql": "SELECT id FROM orders", "rows": 10})
+    assert result.structured_content is not None
+    name, _, _ = result.structured_content["cursor"].partition(":")
+    assert "There are no rows after 250." in await _text(client, "sql_query", cursor=f"{name}:250")
+    assert "is no cursor" in await _text(client, "sql_query", cursor=f"{name}:{'9' * 5000}")
 
 
 async def test_a_result_is_drawn_as_a_picture_beside_its_rows(client: Client) -> None:
@@ -233,6 +238,12 @@ async def test_a_question_comes_back_as_an_answer_its_query_its_rows_and_a_pictu
     assert "part 0" in sent
     assert "part 1" in sent
     assert "canary" not in f"{sent}{both}".lower()
+
+
+async def test_a_model_that_writes_no_query_is_named_as_the_one_who_did_not(client: Client) -> None:
+    said = await _text(client, "sql_ask", database="shop", question="What is the revenue?", model="simulated")
+    assert "No query of the model may run." in said
+    assert "sql_query" in said
 
 
 async def test_the_schema_is_a_resource(client: Client) -> None:

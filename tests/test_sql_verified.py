@@ -81,6 +81,13 @@ def test_a_query_nobody_approved_or_that_may_not_run_is_not_kept(shop: Source, v
         verified.save(shop, "", REVENUE, approved_by="ada")
     with pytest.raises(InputError, match="characters long"):
         verified.save(shop, "?" * 2_000, REVENUE, approved_by="ada")
+    for question, sql in (
+        ("Revenue\x1b[2J?", REVENUE),
+        ("Revenue\u202e?", REVENUE),
+        ("Revenue?", f"{REVENUE} -- \u202e"),
+    ):
+        with pytest.raises(InputError, match="invisible character"):
+            verified.save(shop, question, sql, approved_by="ada")
     with pytest.raises(ReadOnlyViolationError):
         verified.save(shop, "Forget all orders", "DELETE FROM orders", approved_by="ada")
     with pytest.raises(QueryRefusedError):

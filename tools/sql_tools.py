@@ -17,7 +17,7 @@ from pydantic import Field
 from ..agents.calls import ToolContext, ToolOutput
 from ..agents.offers import ResourceEntry, Toolset
 from ..agents.toolbox import Tool
-from ..knowledge.errors import DeclinedError, InputError, RactoError, UnknownNameError
+from ..knowledge.errors import DeclinedError, InputError, QueryRefusedError, RactoError, UnknownNameError
 from .chat import dollars
 from .sql.charts.view import VIEW_URI, ChartView
 from .sql.databases import Configured
@@ -203,7 +203,14 @@ class SqlTools:
         name = await named(models, model)
         asking = _Asking(models, call, name)
         _ASKING.set(asking)
-        answered = await self._pipeline.arun(question, source=source, chart=chart if chart == "auto" else None)
+        try:
+            answered = await self._pipeline.arun(question, source=source, chart=chart if chart == "auto" else None)
+        except QueryRefusedError as error:
+            raise type(error)(
+                f"No query of the model may run. Of the last one: {error.message}",
+                "Ask in other words or with another model, or write the query yourself: sql_schema, sql_query.",
+                rule=error.rule,
+            ) from error
         rows, drawn = None, None
         if answered.result is not None:
             drawn = await _drawn(answered.result, _spec(answered.chart_spec) if answered.chart_spec else None)
@@ -227,7 +234,8 @@ class SqlTools:
         from .sql.verified import VerifiedQueries
 
         source = await self._source(database)
-        await asyncio.to_thread(source.check, sql)
+        verified = VerifiedQueries(self._services.database)
+        question = await asyncio.to_thread(verified.check, source, question, sql, note)
         answer = await call.confirm(f"Keep this query of {source.name} for “{question}”?\n\n{sql}")
         if answer is False:
             raise DeclinedError("The query was not kept: the person said no.")
@@ -236,7 +244,7 @@ class SqlTools:
                 "This would keep the query as verified.",
                 "Show the person the question and the query, then call again with confirm=true.",
             )
-        save = partial(VerifiedQueries(self._services.database).save, approved_by=_approver(call), note=note)
+        save = partial(verified.save, approved_by=_approver(call), note=note)
         kept = await asyncio.to_thread(save, source, question, sql)
         return f"Kept as verified query {kept.id} of {kept.source}, approved by {kept.approved_by}."
 

@@ -36,16 +36,20 @@ class KeptResults:
     def after(self, cursor: str) -> tuple[QueryResult, int]:
         """The result of a cursor, and how many of its rows were shown.
 
-        :raises InputError: it is no cursor.
+        :raises InputError: it is no cursor, or behind the last row.
         :raises UnknownNameError: its result is forgotten.
         """
         name, _, shown = cursor.partition(":")
-        if not (shown.isascii() and shown.isdigit()):
+        if not (shown.isascii() and shown.isdigit() and len(shown) < 12):
             raise InputError(f"{cursor!r} is no cursor.", "Give the one an answer ended with, as it is.")
         with self._lock:
             result = self._kept.get(name)
         if result is None:
             raise UnknownNameError("That result is no longer remembered.", "Run the query again.")
+        if int(shown) >= len(result.rows):
+            raise InputError(
+                f"There are no rows after {len(result.rows):,}.", "Give the cursor an answer ended with, as it is."
+            )
         return result, int(shown)
 
     def _cells(self) -> int:

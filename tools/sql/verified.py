@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -16,6 +17,8 @@ LONGEST_SQL = 20_000
 LONGEST_NOTE = 1_000
 MOST = 1_000
 """Queries kept for one database; each question is compared with all of them."""
+_SPACING = frozenset("\n\r\t\u200c\u200d")
+"""Invisible characters that hide nothing: line breaks, and what joins letters of Persian or parts of an emoji."""
 _TRIED = 20  # of the likest: how many are checked until there are enough
 
 
@@ -63,21 +66,12 @@ class VerifiedQueries:
         """Keep a query; another one for the same question is replaced.
 
         :param approved_by: Who said that it answers the question.
-        :raises InputError: something is empty or too long.
+        :raises InputError: something is empty, too long, or not to be seen.
         :raises QueryRefusedError: the guard does not let it through.
         :raises LimitError: there are `MOST` of that database already.
         """
-        question = " ".join(question.split())
-        for what, text, longest in (
-            ("question", question, LONGEST_QUESTION),
-            ("sql", sql, LONGEST_SQL),
-            ("approved_by", approved_by, LONGEST_NOTE),
-        ):
-            if not text.strip():
-                raise InputError(f"{what!r} is empty.", "Give the question, its query, and who approved it.")
-            _check_length(what, text, longest)
-        _check_length("note", note, LONGEST_NOTE)
-        source.check(sql)
+        question = self.check(source, question, sql, note)
+        _check_text("approved_by", approved_by, LONGEST_NOTE)
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         with self._database.writing() as connection:
             (others,) = connection.execute(
@@ -92,6 +86,21 @@ class VerifiedQueries:
                 (source.name, question, sql.strip(), note.strip(), approved_by.strip(), now),
             ).fetchone()
         return VerifiedQuery(number, source.name, question, sql.strip(), note.strip(), approved_by.strip(), now)
+
+    def check(self, source: Guarded, question: str, sql: str, note: str = "") -> str:
+        """Whether these could be kept: what a person is shown before approving is what is kept.
+
+        :returns: The question on one line.
+        :raises InputError: something is empty, too long, or not to be seen.
+        :raises QueryRefusedError: the guard does not let the query through.
+        """
+        question = " ".join(question.split())
+        _check_text("question", question, LONGEST_QUESTION)
+        _check_text("sql", sql, LONGEST_SQL)
+        if note.strip():
+            _check_text("note", note, LONGEST_NOTE)
+        source.check(sql)
+        return question
 
     def listed(self, source: str | None = None) -> list[VerifiedQuery]:
         """Those of one database by its name, or all; the newest first."""
@@ -137,6 +146,11 @@ class VerifiedQueries:
         return VerifiedQuery(*row)
 
 
-def _check_length(what: str, text: str, longest: int) -> None:
+def _check_text(what: str, text: str, longest: int) -> None:
+    if not text.strip():
+        raise InputError(f"{what!r} is empty.", "Give the question, its query, and who approved it.")
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cf") and character not in _SPACING:
+            raise InputError(f"There is an invisible character (U+{ord(character):04X}) in {what!r}.", "Leave it out.")
     if len(text) > longest:
         raise InputError(f"{what!r} is {len(text):,} characters long.", f"It may be {longest:,}.")
