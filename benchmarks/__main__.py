@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("prompts", "transport", "pages", "gateway", "readers", "chunking", "embedding", "vectors", "retrieval")
+NAMES = ("prompts", "transport", "pages", "gateway", "readers", "chunking", "embedding", "vectors", "retrieval", "sql")
 
 if __name__ == "__main__":
     for name in NAMES:
