@@ -246,6 +246,19 @@ async def test_a_model_that_writes_no_query_is_named_as_the_one_who_did_not(clie
     assert "sql_query" in said
 
 
+async def test_slow_queries_keep_nobody_else_waiting(client: Client) -> None:
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    slow = [asyncio.create_task(_text(client, "sql_query", database="shop", sql=endless)) for _ in range(12)]
+    async with asyncio.timeout(20):  # an endless query is stopped after 30
+        for _ in range(20):
+            assert "| 12 |" in await _text(client, "sql_query", database="visits", sql="SELECT sum(visits) FROM visits")
+            assert "visits" in await _text(client, "sql_schema", database="visits")
+    assert not any(one.done() for one in slow)
+    for one in slow:
+        one.cancel()
+    await asyncio.gather(*slow, return_exceptions=True)
+
+
 async def test_the_schema_is_a_resource(client: Client) -> None:
     listed = {str(one.uri) for one in (await client.list_resources()).resources}
     assert {"racto://sql/shop/schema", "racto://sql/visits/schema"} <= listed

@@ -22,6 +22,7 @@ from .chat import dollars
 from .sql.charts.view import VIEW_URI, ChartView
 from .sql.databases import Configured
 from .sql.kept_results import KeptResults
+from .sql.waiting import aside, cancellable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -148,7 +149,7 @@ class SqlTools:
                 [found, *(f"verified query: {question}\n{indent(sql, '  ')}" for question, sql in alike)]
             )
 
-        return await asyncio.to_thread(read)
+        return await aside(read)
 
     async def sql_query(
         self,
@@ -235,7 +236,7 @@ class SqlTools:
 
         source = await self._source(database)
         verified = VerifiedQueries(self._services.database)
-        question = await asyncio.to_thread(verified.check, source, question, sql, note)
+        question = await aside(partial(verified.check, source, question, sql, note))
         answer = await call.confirm(f"Keep this query of {source.name} for “{question}”?\n\n{sql}")
         if answer is False:
             raise DeclinedError("The query was not kept: the person said no.")
@@ -244,17 +245,15 @@ class SqlTools:
                 "This would keep the query as verified.",
                 "Show the person the question and the query, then call again with confirm=true.",
             )
-        save = partial(verified.save, approved_by=_approver(call), note=note)
-        kept = await asyncio.to_thread(save, source, question, sql)
+        save = partial(verified.save, source, question, sql, approved_by=_approver(call), note=note)
+        kept = await aside(save)
         return f"Kept as verified query {kept.id} of {kept.source}, approved by {kept.approved_by}."
 
     async def _source(self, name: str) -> Source:
-        return await asyncio.to_thread(self._databases.source, name)  # the first time it imports the parser
+        return await aside(partial(self._databases.source, name))  # the first time it imports the parser
 
     async def _asked(self, source: Source, ask: Callable[[object], T]) -> T:
         """What asking gives, in a thread, by a token of its own; whoever waits may be cancelled, and the query ends then."""
-        from .sql.asking import cancellable
-
         token = object()
         return await cancellable(partial(ask, token), lambda: source.cancel(token))
 
@@ -264,7 +263,7 @@ class SqlTools:
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 source = await self._source(one.name)
-                seen = await asyncio.to_thread(source.catalogue)
+                seen = await aside(source.catalogue)
         except TimeoutError:
             return DatabaseLine(one.name, one.engine, one.description, None, f"no answer in {LOOK_SECONDS:g} s")
         except RactoError as error:

@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
 from ...knowledge.errors import ConfigError, InputError
-from .asking import cancellable
 from .catalogue import Catalogue, Column, Table
 from .engines import Target
 from .policy import Limits, Policy
 from .results import QueryResult, ResultColumn
+from .waiting import cancellable
 from .workers import Connection
 
 AnalysisEngine: TypeAlias = Literal["duckdb", "pandas", "polars"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -157,19 +157,6 @@ async def called(thing: Any, method: str, *args: Any) -> Any:
         return await found(*args)
     value = await asyncio.to_thread(found, *args)
     return await value if inspect.isawaitable(value) else value
-
-
-async def cancellable(work: Callable[[], T], cancel: Callable[[], None]) -> T:
-    """What blocking work gives, in a thread; when whoever waits is cancelled, `cancel` is called until the thread is done."""
-    thread = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(thread)
-    except asyncio.CancelledError:
-        while not thread.done():
-            cancel()  # more than once: it may not have begun yet
-            await asyncio.wait([thread], timeout=0.05)
-        thread.exception()
-        raise
 
 
 def shaped(response: LLMResponse, model: type[M]) -> M:

@@ -15,10 +15,11 @@ from . import analyst_prompts as prompts
 from .analysis import Analysis, AnalysisEngine, askable
 from .answer_checks import TABLE_ROWS, harmless, has_table, table, unsupported
 from .answers import SQLAnalystResult
-from .asking import LONGEST_ANSWER, Models, Step, StepName, cancellable, shaped
+from .asking import LONGEST_ANSWER, Models, Step, StepName, shaped
 from .charts.choosing import choose
 from .charts.spec import ChartSpec
 from .results import QueryResult
+from .waiting import aside, cancellable
 
 if TYPE_CHECKING:
     from .source import Source
@@ -92,7 +93,7 @@ class Run:
         """The rows of the first query that can be run; `None` when the model gives none."""
         result, step = self.result, self.plan.steps["sql"]
         question = result.user_query
-        dialect, result.schema_used, examples = await asyncio.to_thread(self._read)
+        dialect, result.schema_used, examples = await aside(self._read)
         message = prompts.ask_for_sql(question, result.schema_used, examples)
         prompt = prompts.sql_prompt(dialect)
         failed: dict[str, RactoError] = {}
