@@ -57,6 +57,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _roots(settings.roots)
     for name, one in settings.sql_databases.items():
         yield _asked(name, one)
+        yield from _fits(settings, name)
     yield _port(settings)
     if settings.redis_url:
         yield _redis(settings.redis_url)
@@ -183,6 +184,21 @@ def _asked(name: str, one: DatabaseSettings) -> Finding:
         " ".join([tables, *risky]),
         f"Let racto in as a role that can only read; an administrator makes it with:\n{indent(script, '      ')}",
     )
+
+
+def _fits(settings: Settings, name: str) -> Iterator[Finding]:
+    """What the settings and the semantic layer say of a database is about something that is in it."""
+    from .databases import databases
+
+    asked = databases(settings)
+    try:
+        problems = asked.source(name).problems()
+    except RactoError:
+        return  # that it cannot be asked is said already
+    finally:
+        asked.close()
+    if problems:
+        yield Finding("note", f"sql database {name}", " ".join(problems), "Correct its settings or its semantics file.")
 
 
 def _port(settings: Settings) -> Finding:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socket
+import sqlite3
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -109,6 +110,21 @@ def test_a_folder_that_is_not_there_is_noted(home: Path, monkeypatch: pytest.Mon
     assert [finding.state for finding in findings] == ["note", "ok"]
     assert "nowhere" in findings[0].said
     assert "RACTO_ROOTS" in findings[0].fix
+
+
+def test_a_misspelt_column_to_hide_is_noted_since_it_hides_nothing(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sqlite3.connect(home / "shop.db") as connection:
+        connection.execute("CREATE TABLE people (id INTEGER, email TEXT)")
+    connection.close()
+    config = home / "config.toml"
+    config.write_text('[sql_databases.shop]\nurl = "shop.db"\nmask_columns = ["emial"]\n')
+    monkeypatch.setenv("RACTO_CONFIG", str(config))
+    main(["doctor"])
+    said = capsys.readouterr().out
+    assert "✓ sql database shop: 1 tables" in said
+    assert "masks a column 'emial', which is not there. Did you mean 'email'?" in said
 
 
 def test_a_port_that_is_taken_is_a_note_for_stdio_and_broken_for_http(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -432,3 +432,14 @@ def test_a_view_is_no_way_around_a_hidden_column(any_target: Target, opened: Ope
     assert "CANARY" not in str(refused.value)
     assert len(hiding.query("SELECT id FROM customers").rows) == 20
     assert opened(any_target, Policy()).catalogue().find("v_leak") is not None
+
+
+def test_a_misspelt_name_that_hides_nothing_is_logged_once(
+    target: Target, opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = opened(target, Policy(mask_columns=["emial"]))
+    source.query("SELECT 1")
+    source.query("SELECT 2")
+    assert [record.getMessage() for record in caplog.records if "emial" in record.getMessage()] == [
+        "shop: The policy masks a column 'emial', which is not there. Did you mean 'email'?"
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -21,6 +22,8 @@ from .semantics import Semantics
 if TYPE_CHECKING:
     from .policy import Limits, Policy
     from .results import QueryResult
+
+logger = logging.getLogger(__name__)
 
 FOUND = 20
 """Tables a search brings."""
@@ -245,6 +248,8 @@ class Source:
         with self._lock:
             if self._held is None or self._held is held:
                 full = self._connection.catalogue(row_counts=self._row_counts, samples=self._samples)
+                for problem in misnamed(full, self.policy) if held is None else ():
+                    logger.warning("%s: %s", self.name, problem)  # a misspelt name hides nothing
                 self._held = View(full, self.policy, self._semantics)
             return self._held
 
