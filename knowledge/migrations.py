@@ -173,6 +173,42 @@ def verified_queries(db: sqlite_utils.Database) -> None:
     )
 
 
+def tuning_jobs(db: sqlite_utils.Database) -> None:
+    """Fine-tuning at providers: a handle of every job, written before the provider hears of it, and what was told of it since."""
+    db.execute(
+        """CREATE TABLE tuning_jobs (
+            handle TEXT PRIMARY KEY, -- the mark by which the provider's job is found again
+            provider TEXT NOT NULL,
+            model TEXT NOT NULL,
+            method TEXT NOT NULL,
+            settings TEXT NOT NULL, -- JSON
+            dataset TEXT NOT NULL, -- fingerprint
+            validation TEXT NOT NULL, -- fingerprint, or ""
+            training_file TEXT NOT NULL,
+            validation_file TEXT NOT NULL,
+            step TEXT NOT NULL, -- uploading, creating, created
+            remote_id TEXT NOT NULL,
+            state TEXT NOT NULL,
+            tuned_model TEXT NOT NULL,
+            note TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            updated_at REAL NOT NULL,
+            poll_at REAL NOT NULL,
+            poll_seconds REAL NOT NULL
+        )"""
+    )
+    db.execute("CREATE INDEX tuning_jobs_state ON tuning_jobs (state, poll_at)")
+    db.execute(
+        """CREATE TABLE tuning_events (
+            handle TEXT NOT NULL REFERENCES tuning_jobs (handle) ON DELETE CASCADE,
+            at TEXT NOT NULL,
+            level TEXT NOT NULL,
+            message TEXT NOT NULL,
+            PRIMARY KEY (handle, at, message)
+        )"""
+    )
+
+
 MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (
     documents_and_pages,
     prompts,
@@ -184,6 +220,7 @@ MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (
     former_documents,
     corpus_models,
     verified_queries,
+    tuning_jobs,
 )
 
 

@@ -1,0 +1,361 @@
+"""What all tuners share: nothing is sent that the provider would refuse, states have one name, and progress goes to the log."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import tempfile
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from ....knowledge.edge import blocking
+from ....knowledge.errors import InputError, MalformedResponseError, RactoGatewayError, TuningError
+from .. import capabilities
+
+if TYPE_CHECKING:
+    from ..dataset import RactoDataset
+
+log = logging.getLogger(__name__)
+
+Method = Literal["sft", "dpo"]
+State = Literal["queued", "running", "succeeded", "failed", "cancelled", "unknown"]
+OPEN: frozenset[State] = frozenset({"queued", "running", "unknown"})
+"""The states of a job that may still change."""
+
+Sleep = Callable[[float], Awaitable[object]]
+_MOST_PROBLEMS = 5
+_MOST_FAILURES = 20  # polls in a row
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteJob:
+    """A job as its provider tells of it.
+
+    :param status: The provider's own word for the state.
+    :param fine_tuned_model: The name to call the model by, once there is one.
+    :param error: Why it failed.
+    :param raw: All the provider said.
+    """
+
+    id: str
+    provider: str
+    state: State
+    status: str
+    model: str = ""
+    fine_tuned_model: str | None = None
+    error: str | None = None
+    created_at: str | int | None = None
+    raw: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `get_status` returns: the fields but `raw`."""
+        names = ("id", "provider", "state", "status", "model", "fine_tuned_model", "error", "created_at")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a job is to do.
+
+    :param model: The base model.
+    :param training: What `upload_dataset` returned.
+    :param validation: The same for held-out examples.
+    :param settings: Hyperparameters under racto's names; `None` and "auto" leave one to the provider.
+    :param suffix: A label in the name of the tuned model.
+    :param mark: What the job is found again by: lower-case letters, digits and `-`.
+    """
+
+    model: str
+    training: str
+    validation: str | None = None
+    method: Method = "sft"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    suffix: str | None = None
+    mark: str = ""
+
+
+class Closable(Protocol):
+    """A line to a provider."""
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        ...
+
+
+class FineTuner:
+    """One provider's fine-tuning. A subclass says how files go up and how jobs begin, are seen, found and cancelled.
+
+    :param progress: Gets every line of progress, besides the log.
+    :param sleep: How to wait between two polls.
+    """
+
+    provider: ClassVar[str]
+    formats: ClassVar[Mapping[Method, str]]
+    """Method → the format of its examples."""
+    parameters: ClassVar[Mapping[str, str]]
+    """Hyperparameter → the provider's name of it."""
+    states: ClassVar[Mapping[str, State]]
+    """The provider's word → state; a word that is not here is "unknown"."""
+    default_model: ClassVar[str] = ""
+
+    def __init__(self, *, progress: Callable[[str], None] | None = None, sleep: Sleep = asyncio.sleep) -> None:
+        self.lines: tuple[Closable, ...] = ()
+        """What may be open."""
+        self._progress = progress
+        self._sleep = sleep
+
+    # What a provider has to say.
+
+    async def store(self, path: Path, name: str, examples: int) -> str:
+        """Upload a file of examples.
+
+        :param name: Of its content: the same examples have the same name.
+        :returns: What a job knows it by.
+        """
+        raise NotImplementedError
+
+    async def begin(self, order: Order) -> RemoteJob:
+        """Create a job."""
+        raise NotImplementedError
+
+    async def job(self, job_id: str) -> RemoteJob:
+        """How far a job is."""
+        raise NotImplementedError
+
+    async def jobs(self, limit: int) -> list[RemoteJob]:
+        """The newest jobs, the newest first."""
+        raise NotImplementedError
+
+    async def find(self, mark: str) -> RemoteJob | None:
+        """The job that was begun with this mark."""
+        raise NotImplementedError
+
+    async def events(self, job_id: str, limit: int) -> list[dict[str, Any]]:
+        """What was told of a job, the newest first: `created_at`, `level` and `message`.
+
+        A provider without a log of events tells where the job stands.
+        """
+        job = await self.job(job_id)
+        message = f"{job.status}: {job.error}" if job.error else job.status
+        return [{"created_at": job.created_at, "level": "error" if job.error else "info", "message": message}][:limit]
+
+    async def stop(self, job_id: str) -> None:
+        """Ask for a job to be cancelled."""
+        raise NotImplementedError
+
+    # What all share.
+
+    async def aclose(self) -> None:
+        """Close what the running loop has open."""
+        for line in self.lines:
+            await line.aclose()
+
+    def allow(self, method: Method = "sft", model: str = "") -> None:
+        """Nothing, where the provider takes new jobs of this kind today.
+
+        :raises ConfigError: it does not; with what to use instead.
+        """
+        capabilities.check(self.provider, method, model, self.today())
+
+    def today(self) -> date:
+        """The day capabilities are looked up for."""
+        return datetime.now(UTC).date()
+
+    async def aupload_dataset(self, dataset: RactoDataset, *, method: Method = "sft") -> str:
+        """Upload examples, when they are valid.
+
+        :returns: What `create_job` takes: an id of a file, or where it lies.
+        :raises ConfigError: the provider does not do this.
+        :raises InputError: an example breaks its rules (it is a `ValueError`).
+        """
+        self.allow(method)
+        self.validated(dataset, method)
+        async with self.exported(dataset, method) as (path, fingerprint):
+            return await self.store(path, f"racto-{fingerprint}", len(dataset))
+
+    @asynccontextmanager
+    async def exported(self, dataset: RactoDataset, method: Method) -> AsyncGenerator[tuple[Path, str]]:
+        """A file of the examples, there for as long as the block, and its fingerprint: 24 hexadecimal digits of its content."""
+        with tempfile.TemporaryDirectory(prefix="racto-") as folder:
+            path = Path(folder) / "examples.jsonl"
+            await asyncio.to_thread(dataset.export_jsonl, path, self.formats[method], overwrite=True)
+            yield path, await asyncio.to_thread(_fingerprint, path)
+
+    def validated(self, dataset: RactoDataset, method: Method) -> None:
+        """
+        :raises InputError: an example breaks the provider's rules.
+        """
+        if problems := dataset.validate(self.formats[method]):
+            more = f" … and {len(problems) - _MOST_PROBLEMS} more." if len(problems) > _MOST_PROBLEMS else ""
+            raise InputError(
+                f"{self.provider} would refuse this dataset: {'; '.join(problems[:_MOST_PROBLEMS])}{more}",
+                "Correct the examples; nothing was sent.",
+            )
+
+    async def acreate_job(
+        self,
+        training_file: str,
+        model: str = "",
+        *,
+        validation_file: str | None = None,
+        suffix: str | None = None,
+        hyperparameters: Mapping[str, Any] | None = None,
+        method: Method = "sft",
+    ) -> str:
+        """Begin a job.
+
+        :param hyperparameters: Under the names of `parameters`.
+        :returns: Its id.
+        :raises ConfigError: the provider takes no such job.
+        """
+        settings = hyperparameters or {}
+        order = Order(model or self.default_model, training_file, validation_file, method, settings, suffix)
+        return (await self.begun(order)).id
+
+    async def begun(self, order: Order) -> RemoteJob:
+        """`begin`, after all that can be checked here."""
+        self.allow(order.method, order.model)
+        self.hyperparameters(order)
+        return await self.begin(order)
+
+    def hyperparameters(self, order: Order) -> dict[str, Any]:
+        """Those of an order, under the provider's names.
+
+        :raises InputError: it has no such one.
+        """
+        if unknown := [name for name in order.settings if name not in self.parameters]:
+            raise InputError(
+                f"{self.provider} has no hyperparameter {', '.join(map(repr, unknown))}.",
+                f"It has: {', '.join(sorted(self.parameters))}.",
+            )
+        told = {name: value for name, value in order.settings.items() if value is not None and value != "auto"}
+        return {self.parameters[name]: value for name, value in told.items()}
+
+    async def aget_status(self, job_id: str) -> dict[str, Any]:
+        """How far a job is: `id`, `state` (one of `State`), `status` (the provider's word), `fine_tuned_model`, `error` …"""
+        return (await self.job(job_id)).as_dict()
+
+    async def alist_jobs(self, limit: int = 10) -> list[dict[str, Any]]:
+        """The newest jobs, the newest first, each as `get_status` tells it."""
+        return [job.as_dict() for job in await self.jobs(limit)]
+
+    async def alist_events(self, job_id: str, limit: int = 20) -> list[dict[str, Any]]:
+        """What was told of a job, the newest first: `created_at`, `level` and `message`."""
+        return await self.events(job_id, limit)
+
+    async def acancel(self, job_id: str) -> dict[str, Any]:
+        """Cancel a job; what `get_status` tells of it then. Some providers need a while to stop."""
+        await self.stop(job_id)
+        return await self.aget_status(job_id)
+
+    async def await_for_completion(self, job_id: str, *, poll_interval: float = 60, verbose: bool = True) -> str:
+        """Wait until a job has ended. A poll that fails for a moment is made up for by the next.
+
+        :param poll_interval: Seconds.
+        :param verbose: Tell every change of state.
+        :returns: The name of the tuned model.
+        :raises TuningError: it failed or was cancelled (it is a `RuntimeError`).
+        """
+        told, failures = "", 0
+        while True:
+            try:
+                job = await self.job(job_id)
+            except RactoGatewayError as error:
+                failures += 1
+                if not error.transient or failures == _MOST_FAILURES:
+                    raise
+                self._say(f"{error.message} Asking again.", verbose)
+            else:
+                failures = 0
+                if job.status != told:
+                    told = job.status
+                    self._say(f"{job_id}: {told}", verbose)
+                if job.state == "succeeded":
+                    return self._model_of(job)
+                if job.state in ("failed", "cancelled"):
+                    raise ended(job)
+            await self._sleep(poll_interval)
+
+    async def arun_pipeline(
+        self,
+        dataset: RactoDataset,
+        model: str = "",
+        *,
+        validation_dataset: RactoDataset | None = None,
+        suffix: str | None = None,
+        hyperparameters: Mapping[str, Any] | None = None,
+        poll_interval: float = 60,
+        verbose: bool = True,
+        method: Method = "sft",
+    ) -> str:
+        """Validate, upload, train and wait.
+
+        :returns: The name of the tuned model.
+        :raises ConfigError: the provider takes no such job; nothing was sent.
+        :raises InputError: an example breaks its rules; nothing was sent.
+        :raises TuningError: the job failed or was cancelled.
+        """
+        wanted = Order(model or self.default_model, "", None, method, hyperparameters or {}, suffix)
+        self.allow(method, wanted.model)
+        self.hyperparameters(wanted)
+        for examples in filter(None, (dataset, validation_dataset)):
+            self.validated(examples, method)
+        training = await self.aupload_dataset(dataset, method=method)
+        self._say(f"Uploaded {len(dataset)} training examples: {training}", verbose)
+        validation = None
+        if validation_dataset is not None:
+            validation = await self.aupload_dataset(validation_dataset, method=method)
+            self._say(f"Uploaded {len(validation_dataset)} validation examples: {validation}", verbose)
+        order = Order(wanted.model, training, validation, method, wanted.settings, suffix)
+        job = await self.begun(order)
+        self._say(f"Job created: {job.id}", verbose)
+        tuned = await self.await_for_completion(job.id, poll_interval=poll_interval, verbose=verbose)
+        self._say(f"Done. Tuned model: {tuned}", verbose)
+        return tuned
+
+    upload_dataset = blocking(aupload_dataset)
+    create_job = blocking(acreate_job)
+    get_status = blocking(aget_status)
+    list_jobs = blocking(alist_jobs)
+    list_events = blocking(alist_events)
+    wait_for_completion = blocking(await_for_completion)
+    run_pipeline = blocking(arun_pipeline)
+    cancel = blocking(acancel)
+    close = blocking(aclose)
+
+    def _say(self, line: str, verbose: bool) -> None:
+        # Never to stdout: in a server that speaks over stdio it belongs to the protocol.
+        if verbose:
+            log.info("[%s] %s", type(self).__name__, line)
+            if self._progress is not None:
+                self._progress(f"[{type(self).__name__}] {line}")
+
+    def _model_of(self, job: RemoteJob) -> str:
+        if not job.fine_tuned_model:
+            raise MalformedResponseError(
+                f"{self.provider} says that {job.id} has succeeded, and names no model.",
+                "Look for it in the provider's console.",
+                provider=self.provider,
+            )
+        return job.fine_tuned_model
+
+
+def ended(job: RemoteJob) -> TuningError:
+    """The error of a job that ended without a model."""
+    reason = f": {job.error}" if job.error else "."
+    return TuningError(
+        f"The job {job.id} of {job.provider} {'was cancelled' if job.state == 'cancelled' else 'failed'}{reason}",
+        "Its events may say more; correct the dataset or the settings and start another.",
+        provider=job.provider,
+        model=job.model,
+    )
+
+
+def _fingerprint(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:24]
