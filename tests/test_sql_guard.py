@@ -237,3 +237,22 @@ def test_a_long_query_of_a_real_size_passes() -> None:
     numbers = ", ".join(map(str, range(3_000)))
     conditions = " OR ".join(f"id = {number}" for number in range(500))
     assert guard().check(f"SELECT id FROM orders WHERE id IN ({numbers}) OR {conditions}").tables == ("orders",)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "sql", "hint"),
+    [
+        ("postgres", 'SELECT "UnitPrise" FROM "Order Details"', "Did you mean '\"UnitPrice\"'?"),
+        ("postgres", 'SELECT zzz FROM "Order Details"', 'There are: "UnitPrice", "order", id.'),
+        ("postgres", "SELECT 1 FROM OrderDetails", "Did you mean '\"Order Details\"'?"),
+        ("sqlite", 'SELECT o.zzz FROM "Order Details" o', 'There are: "order", UnitPrice, id.'),
+        ("mysql", "SELECT 1 FROM zzz", "There are: `Order Details`."),
+    ],
+)
+def test_what_is_suggested_can_be_written_as_it_stands(dialect: str, sql: str, hint: str) -> None:
+    columns = (Column("UnitPrice", "REAL"), Column("id", "INTEGER"), Column("order", "INTEGER"), Column("ssn", "TEXT"))
+    schema = {"sqlite": ""}.get(dialect, "public")
+    known = Catalogue(dialect, (Table("Order Details", columns, schema),), default_schema=schema)
+    with pytest.raises(QueryRefusedError) as refused:
+        Guard(known, Policy(blocked_columns=["ssn"])).check(sql)
+    assert refused.value.hint == hint

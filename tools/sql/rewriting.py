@@ -13,6 +13,7 @@ from sqlglot import exp
 from ...knowledge.errors import QueryRefusedError
 from .catalogue import Catalogue
 from .guard_names import PSEUDO_COLUMNS, UNITS
+from .identifiers import quoted
 from .policy import Policy
 from .query_parts import alias_columns, is_dual, is_join, is_system, parameters
 from .scopes import Columns, Scope, Source
@@ -316,7 +317,7 @@ class _Rewriting:
         if source is None:
             return  # part of a value, or nothing: the database tells
         if name not in source.masks and (source.columns.complete or name in source.hidden):
-            raise self._refusal(node.name, source.masks)
+            raise self._refusal(node.name, {name for name, _ in source.columns.named})
         self._unqualify(node, scope)
 
     def _unqualify(self, node: exp.Column, scope: Scope) -> None:
@@ -353,7 +354,8 @@ class _Rewriting:
             raise self._refusal(name, scope.names())
 
     def _refusal(self, name: str, names: Iterable[str]) -> QueryRefusedError:
-        return QueryRefusedError(f"There is no column {name[:100]!r} here.", near(name, names, "column"), rule="column")
+        hint = near(name, (quoted(one, self.dialect) for one in names if one), "column")
+        return QueryRefusedError(f"There is no column {name[:100]!r} here.", hint, rule="column")
 
     # What comes out
 

@@ -111,8 +111,8 @@ class Scope:
         return False
 
     def names(self) -> set[str]:
-        """All columns in sight."""
-        return {name for scope in self.chain() for source in scope.sources.values() for name in source.masks}
+        """All columns in sight, as they are written."""
+        return {name for scope in self.chain() for source in scope.sources.values() for name, _ in source.columns.named}
 
     def star(self, alias: str = "") -> Columns:
         """What `*` or `alias.*` comes to."""

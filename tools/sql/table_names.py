@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from ...knowledge.errors import QueryRefusedError
 from .catalogue import Catalogue, Table
+from .identifiers import named
 from .policy import MASK, Policy
 
 MAIN = {"sqlite": "main", "duckdb": "main"}
@@ -62,11 +63,13 @@ class TableNames:
         self.dialect = catalogue.dialect
         self._default = catalogue.default_schema.lower()
         self._by_name: dict[str, list[KnownTable]] = {}
+        self._written: list[str] = []
         whole = {table.full_name: table for table in catalogue.tables}
         for table in catalogue.visible(policy).tables:
             if table.columns:  # one without is as good as not there
                 known = KnownTable(table, whole[table.full_name])
                 self._by_name.setdefault(table.name.lower(), []).append(known)
+                self._written.append(named(table, catalogue))
         self.real = {table.name.lower() for table in catalogue.tables}
 
     def find(self, node: exp.Table) -> KnownTable:
@@ -99,11 +102,7 @@ class TableNames:
 
     def unknown(self, name: str) -> QueryRefusedError:
         """The refusal of a table that is not there or not shown."""
-        return QueryRefusedError(f"There is no table {name[:100]!r}.", near(name, self.shown(), "table"), rule="table")
-
-    def shown(self) -> list[str]:
-        """The full names of all tables that may be named."""
-        return sorted(table.full_name for tables in self._by_name.values() for table in tables)
+        return QueryRefusedError(f"There is no table {name[:100]!r}.", near(name, self._written, "table"), rule="table")
 
     def place(self, node: exp.Table, known: KnownTable, *, qualify: bool) -> None:
         """Write the table as the catalogue does, or what may be seen of it instead.
@@ -135,12 +134,18 @@ class TableNames:
 
 
 def near(name: str, known: Iterable[str], kind: str) -> str:
-    """What to write instead of a name that is not there."""
+    """What to write instead of a name that is not there.
+
+    :param known: Names as a query writes them.
+    """
     names = sorted(known)
-    low = name.lower().rpartition(".")[2]
-    found = difflib.get_close_matches(low, [one.lower().rpartition(".")[2] for one in names], n=1)
+    found = difflib.get_close_matches(_bare(name), map(_bare, names), n=1)
     if found:
-        return f"Did you mean {next(one for one in names if one.lower().rpartition('.')[2] == found[0])!r}?"
+        return f"Did you mean {next(one for one in names if _bare(one) == found[0])!r}?"
     if not names:
         return f"There is no {kind} to read."
     return f"There are: {', '.join(names[:12])}{' …' if len(names) > 12 else ''}."
+
+
+def _bare(name: str) -> str:
+    return name.lower().rpartition(".")[2].strip('"`')
