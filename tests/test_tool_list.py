@@ -102,7 +102,10 @@ async def test_an_unknown_argument_is_refused_by_name(tool: Tool) -> None:
 def test_a_tool_says_whether_it_changes_anything(tool: Tool) -> None:
     # What asks a model changes what may still be spent.
     changes = (
-        re.search(r"_(ingest|save|save_verified|restore|delete|set|summarise|compare|ask|watch|embed)$|^(chat|embed)$", tool.name)
+        re.search(
+            r"_(ingest|save|save_verified|restore|delete|set|summarise|compare|ask|watch|embed)$|^(chat|embed)$",
+            tool.name,
+        )
         is not None
     )
     assert tool.read_only is not changes
