@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from racto.knowledge.errors import ConfigError
+from racto.tools.sql.catalogue import Catalogue, Column, Table
 from racto.tools.sql.engines import Target
+from racto.tools.sql.mistakes import misnamed
 from racto.tools.sql.policy import Limits, Policy
 from racto.tools.sql.semantic_file import LARGEST, parse, read
 from racto.tools.sql.semantics import ColumnMeaning, Join, Metric, Question, Semantics, TableMeaning
@@ -295,3 +297,9 @@ def test_docs_given_in_python_come_before_the_file_and_the_database(shop: Path) 
     assert "table orders «Every sale also: purchases, baskets»" in text
     assert "  id INTEGER, primary key «The number»" in text
     assert "  status TEXT «Its state» values" in text
+
+
+def test_what_an_account_on_a_server_does_not_see_may_be_there() -> None:
+    known = Catalogue("postgres", (Table("customers", (Column("id", "integer"),), "public"),), default_schema="public")
+    said = "The policy blocks a column 'ssn', which is not there or hidden from this account."
+    assert misnamed(known, Policy(blocked_columns=["ssn", "id"])) == [said]

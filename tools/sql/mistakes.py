@@ -87,8 +87,9 @@ def misnamed(full: Catalogue, policy: Policy) -> list[str]:
         for name in (column.name, f"{table.name}.{column.name}", f"{table.full_name}.{column.name}")
     }
     columns = {name.lower() for name in columns}
+    unseen = "" if full.dialect in ("sqlite", "duckdb") else " or hidden from this account"
     return [
-        f"The policy {what} {name!r}, which is not there. {nearest(name, known)}".rstrip()
+        f"The policy {what} {name!r}, which is not there{unseen}. {nearest(name, known)}".rstrip()
         for what, names, known in (
             ("allows a table", policy.allowed_tables or (), tables),
             ("blocks a column", policy.blocked_columns, columns),
