@@ -13,9 +13,10 @@ from ...agents.telemetry import Recorder, Telemetry
 from ...knowledge.edge import blocking
 from ...knowledge.errors import ConfigError, InputError, RactoError
 from ...knowledge.prompts import RactoPrompt
+from ..asking import NOBODY, Memory, Share
 from .analysis import Analysis, AnalysisEngine, check_engine
 from .answers import SQLAnalystResult
-from .asking import Memory, Models, Step, StepName
+from .asking import Models, Step, StepName
 from .charts.spec import ChartSpec, as_spec
 from .opened import Opened
 from .policy import Limits, Policy
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 Chart = ChartSpec | Mapping[str, Any] | Literal["auto"] | None
 
-NOBODY = "default"
-"""Whose share a limiter counts when nobody is named."""
 LONGEST_QUESTION = 20_000
 """Characters."""
 
@@ -265,7 +264,7 @@ class SQLAnalystPipeline:
         self, plan: Plan, source: Source, result: SQLAnalystResult, user_id: str, session_id: str | None
     ) -> None:
         memory = Memory(self._memory, session_id)
-        models = Models(result.usage, self._telemetry, self._limiter, user_id)
+        models = Models(result.usage, self._telemetry, Share(self._limiter, user_id))
         with self._telemetry.span("sql_ask", "sql", source.name):
             run = Run(plan, source, models, self._telemetry, self._analysis, await memory.turns(), result)
             await run.all()
