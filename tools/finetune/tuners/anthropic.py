@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from collections.abc import Callable
+from typing import ClassVar, NoReturn
 
 from ....agents.providers.exchange import Key
-from ....knowledge.edge import blocking
 from ....knowledge.errors import ConfigError
 from .. import capabilities
-from .tuner import FineTuner, Method, Order, RemoteJob, Sleep
-
-if TYPE_CHECKING:
-    from ..dataset import RactoDataset
+from .common import CommonFineTuner
+from .tuner import Method, Order, RemoteJob, Sleep
 
 MODEL = "claude-3-haiku-20240307"
 
 
-class AnthropicFineTuner(FineTuner):
+class AnthropicFineTuner(CommonFineTuner):
     """Every method raises `ConfigError` with what to use instead; none of them sends anything.
 
     :param api_key: Taken as the specification names it, never used.
@@ -69,34 +66,3 @@ class AnthropicFineTuner(FineTuner):
     async def stop(self, job_id: str) -> None:
         """Refuse."""
         self.allow()
-
-    async def acreate_job(
-        self,
-        training_file: str,
-        model: str = MODEL,
-        *,
-        validation_file: str | None = None,
-        suffix: str | None = None,
-        hyperparameters: Mapping[str, Any] | None = None,
-        method: Method = "sft",
-    ) -> str:
-        """Refuse."""
-        self.allow(method, model)
-
-    async def arun_pipeline(
-        self,
-        dataset: RactoDataset,
-        model: str = MODEL,
-        *,
-        validation_dataset: RactoDataset | None = None,
-        suffix: str | None = None,
-        hyperparameters: Mapping[str, Any] | None = None,
-        poll_interval: float = 60,
-        verbose: bool = True,
-        method: Method = "sft",
-    ) -> str:
-        """Refuse."""
-        self.allow(method, model)
-
-    create_job = blocking(acreate_job)
-    run_pipeline = blocking(arun_pipeline)

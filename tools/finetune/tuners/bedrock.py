@@ -17,9 +17,10 @@ from uuid import uuid4
 
 from ....agents.providers.wire import Dialect
 from ....knowledge.errors import ConfigError
+from .common import CommonFineTuner
 from .line import Line, sized
 from .sigv4 import AWSCredentials, signed
-from .tuner import FineTuner, Order, RemoteJob, Sleep, State
+from .tuner import Order, RemoteJob, Sleep, State
 
 if TYPE_CHECKING:
     from httpx2 import Request
@@ -54,7 +55,7 @@ class _AWSLine(Line):
         request.headers.update(added)
 
 
-class BedrockFineTuner(FineTuner):
+class BedrockFineTuner(CommonFineTuner):
     """Fine-tuning of models on Amazon Bedrock.
 
     :param credentials: `None` reads `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN` at every call.

@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 from ....agents.providers.exchange import Key
 from ....agents.providers.wire import Dialect
 from ....knowledge.errors import ConfigError, ModelNotAvailableError, RactoGatewayAPIError, TuningError
+from .common import CommonFineTuner
 from .line import Line, sized
-from .tuner import FineTuner, Order, RemoteJob, Sleep, State
+from .tuner import Order, RemoteJob, Sleep, State
 
 URL = "https://api.fireworks.ai/v1"
 DIRECT_BYTES = 150_000_000
@@ -23,7 +24,7 @@ _CHECKS = 150
 _CHECK_SECONDS = 2.0
 
 
-class FireworksFineTuner(FineTuner):
+class FireworksFineTuner(CommonFineTuner):
     """Fine-tuning at Fireworks.
 
     :param api_key: `None` reads `FIREWORKS_API_KEY`.
@@ -118,7 +119,7 @@ class FireworksFineTuner(FineTuner):
         """Create a job; its mark is its id, so a second one with the same mark is the first."""
         home = await self._home()
         settings = self.hyperparameters(order)
-        common = {"dataset": order.training, "displayName": order.suffix or order.mark or order.model}
+        common: dict[str, Any] = {"dataset": order.training, "displayName": order.suffix or order.mark or order.model}
         if order.method == "dpo":
             body = common | {"trainingConfig": {"baseModel": order.model, **settings}}
         else:

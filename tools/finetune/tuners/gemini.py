@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
@@ -49,7 +50,7 @@ class _GoogleLine(Line):
             if self._credentials is None:
                 self._credentials, _ = google.auth.default(scopes=[_SCOPE])
             if not self._credentials.valid:
-                self._credentials.refresh(Refresh())
+                self._credentials.refresh(Refresh())  # type: ignore[no-untyped-call]  # google-auth has no types here
         except GoogleAuthError as error:
             raise RactoGatewayAuthError(
                 f"Google gives no access: {error}",
@@ -125,7 +126,7 @@ class GeminiFineTuner(FineTuner):
             )
         super().allow(method, model)
 
-    async def acreate_job(  # type: ignore[override]  # the specification takes the dataset itself
+    async def acreate_job(
         self,
         dataset: RactoDataset,
         base_model: str = MODEL,
@@ -144,16 +145,22 @@ class GeminiFineTuner(FineTuner):
         :returns: Its resource name, for `wait_for_completion`.
         """
         settings = _settings(epoch_count, batch_size, learning_rate)
-        order = Order(base_model, "", None, method, settings, display_name)
+        order = Order(base_model, method=method, settings=settings, suffix=display_name)
         self.allow(method, base_model)
         training = await self.aupload_dataset(dataset, method=method)
         validation = None
         if validation_dataset is not None:
             validation = await self.aupload_dataset(validation_dataset, method=method)
-        order = Order(base_model, training, validation, method, settings, display_name)
-        return (await self.begun(order)).id
+        return (await self.begun(replace(order, training=training, validation=validation))).id
 
-    async def arun_pipeline(  # type: ignore[override]  # the specification names each hyperparameter here
+    async def await_for_completion(self, operation: str, *, poll_interval: float = 60, verbose: bool = True) -> str:
+        """As `FineTuner.waited`.
+
+        :param operation: What `create_job` returned.
+        """
+        return await self.waited(operation, poll_interval, verbose)
+
+    async def arun_pipeline(
         self,
         dataset: RactoDataset,
         base_model: str = MODEL,
@@ -167,17 +174,10 @@ class GeminiFineTuner(FineTuner):
         verbose: bool = True,
         method: Method = "sft",
     ) -> str:
-        """Validate, upload, train and wait, as `FineTuner.arun_pipeline`; returns the name of the tuned model's endpoint."""
-        return await super().arun_pipeline(
-            dataset,
-            base_model,
-            validation_dataset=validation_dataset,
-            suffix=display_name,
-            hyperparameters=_settings(epoch_count, batch_size, learning_rate),
-            poll_interval=poll_interval,
-            verbose=verbose,
-            method=method,
-        )
+        """As `FineTuner.piped`; returns the name of the tuned model's endpoint."""
+        settings = _settings(epoch_count, batch_size, learning_rate)
+        order = Order(base_model, method=method, settings=settings, suffix=display_name)
+        return await self.piped(dataset, validation_dataset, order, poll_interval, verbose)
 
     async def aget_model(self, tuned_model_name: str) -> dict[str, Any]:
         """What Vertex AI says of a tuned model: `projects/…/models/…`, or of its endpoint."""
@@ -187,8 +187,9 @@ class GeminiFineTuner(FineTuner):
         """Delete a tuned model, or its endpoint, for good."""
         await self._line.call("DELETE", f"/{tuned_model_name}")
 
-    create_job = blocking(acreate_job)  # type: ignore[assignment]  # as acreate_job
-    run_pipeline = blocking(arun_pipeline)  # type: ignore[assignment]  # as arun_pipeline
+    create_job = blocking(acreate_job)
+    wait_for_completion = blocking(await_for_completion)
+    run_pipeline = blocking(arun_pipeline)
     get_model = blocking(aget_model)
     delete_model = blocking(adelete_model)
 

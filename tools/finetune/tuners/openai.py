@@ -93,7 +93,7 @@ class OpenAIFineTuner(FineTuner):
         self._line = _Line(api_key, base_url)
         self.lines = (self._line,)
 
-    async def acreate_job(  # type: ignore[override]  # the specification names each hyperparameter here
+    async def acreate_job(
         self,
         training_file: str,
         model: str = MODEL,
@@ -116,10 +116,10 @@ class OpenAIFineTuner(FineTuner):
         return (await self.begun(order)).id
 
     async def await_for_completion(self, job_id: str, *, poll_interval: float = 30, verbose: bool = True) -> str:
-        """As `FineTuner.await_for_completion`."""
-        return await super().await_for_completion(job_id, poll_interval=poll_interval, verbose=verbose)
+        """As `FineTuner.waited`."""
+        return await self.waited(job_id, poll_interval, verbose)
 
-    async def arun_pipeline(  # type: ignore[override]  # the specification names each hyperparameter here
+    async def arun_pipeline(
         self,
         dataset: RactoDataset,
         model: str = MODEL,
@@ -133,21 +133,14 @@ class OpenAIFineTuner(FineTuner):
         verbose: bool = True,
         method: Method = "sft",
     ) -> str:
-        """Validate, upload, train and wait, as `FineTuner.arun_pipeline`; returns the name of the tuned model."""
-        return await super().arun_pipeline(
-            dataset,
-            model,
-            validation_dataset=validation_dataset,
-            suffix=suffix,
-            hyperparameters=_settings(n_epochs, batch_size, learning_rate_multiplier),
-            poll_interval=poll_interval,
-            verbose=verbose,
-            method=method,
-        )
+        """As `FineTuner.piped`."""
+        settings = _settings(n_epochs, batch_size, learning_rate_multiplier)
+        order = Order(model, method=method, settings=settings, suffix=suffix)
+        return await self.piped(dataset, validation_dataset, order, poll_interval, verbose)
 
-    create_job = blocking(acreate_job)  # type: ignore[assignment]  # as acreate_job
+    create_job = blocking(acreate_job)
     wait_for_completion = blocking(await_for_completion)
-    run_pipeline = blocking(arun_pipeline)  # type: ignore[assignment]  # as arun_pipeline
+    run_pipeline = blocking(arun_pipeline)
 
     async def store(self, path: Path, name: str, examples: int) -> str:
         """The file's id."""

@@ -9,14 +9,15 @@ from typing import Any, ClassVar
 
 from ....agents.providers.exchange import Key
 from ....agents.providers.wire import Dialect
+from .common import CommonFineTuner
 from .line import Line
-from .tuner import FineTuner, Order, RemoteJob, Sleep, State
+from .tuner import Order, RemoteJob, Sleep, State
 
 URL = "https://api.together.xyz/v1"
 _LONGEST_SUFFIX = 64
 
 
-class TogetherFineTuner(FineTuner):
+class TogetherFineTuner(CommonFineTuner):
     """Fine-tuning at Together.
 
     :param api_key: `None` reads `TOGETHER_API_KEY`.

@@ -8,7 +8,7 @@ import logging
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -71,7 +71,7 @@ class Order:
     """
 
     model: str
-    training: str
+    training: str = ""
     validation: str | None = None
     method: Method = "sft"
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -197,26 +197,6 @@ class FineTuner:
                 "Correct the examples; nothing was sent.",
             )
 
-    async def acreate_job(
-        self,
-        training_file: str,
-        model: str = "",
-        *,
-        validation_file: str | None = None,
-        suffix: str | None = None,
-        hyperparameters: Mapping[str, Any] | None = None,
-        method: Method = "sft",
-    ) -> str:
-        """Begin a job.
-
-        :param hyperparameters: Under the names of `parameters`.
-        :returns: Its id.
-        :raises ConfigError: the provider takes no such job.
-        """
-        settings = hyperparameters or {}
-        order = Order(model or self.default_model, training_file, validation_file, method, settings, suffix)
-        return (await self.begun(order)).id
-
     async def begun(self, order: Order) -> RemoteJob:
         """`begin`, after all that can be checked here."""
         self.allow(order.method, order.model)
@@ -253,12 +233,11 @@ class FineTuner:
         await self.stop(job_id)
         return await self.aget_status(job_id)
 
-    async def await_for_completion(self, job_id: str, *, poll_interval: float = 60, verbose: bool = True) -> str:
-        """Wait until a job has ended. A poll that fails for a moment is made up for by the next.
+    async def waited(self, job_id: str, poll_interval: float, verbose: bool) -> str:
+        """The name of the tuned model, when the job has ended. A poll that fails for a moment is made up for by the next.
 
         :param poll_interval: Seconds.
         :param verbose: Tell every change of state.
-        :returns: The name of the tuned model.
         :raises TuningError: it failed or was cancelled (it is a `RuntimeError`).
         """
         told, failures = "", 0
@@ -281,50 +260,41 @@ class FineTuner:
                     raise ended(job)
             await self._sleep(poll_interval)
 
-    async def arun_pipeline(
+    async def piped(
         self,
         dataset: RactoDataset,
-        model: str = "",
-        *,
-        validation_dataset: RactoDataset | None = None,
-        suffix: str | None = None,
-        hyperparameters: Mapping[str, Any] | None = None,
-        poll_interval: float = 60,
-        verbose: bool = True,
-        method: Method = "sft",
+        validation_dataset: RactoDataset | None,
+        wanted: Order,
+        poll_interval: float,
+        verbose: bool,
     ) -> str:
-        """Validate, upload, train and wait.
+        """Validate, upload, train and wait; the name of the tuned model.
 
-        :returns: The name of the tuned model.
+        :param wanted: All of the order but its files.
         :raises ConfigError: the provider takes no such job; nothing was sent.
         :raises InputError: an example breaks its rules; nothing was sent.
         :raises TuningError: the job failed or was cancelled.
         """
-        wanted = Order(model or self.default_model, "", None, method, hyperparameters or {}, suffix)
-        self.allow(method, wanted.model)
+        self.allow(wanted.method, wanted.model)
         self.hyperparameters(wanted)
         for examples in filter(None, (dataset, validation_dataset)):
-            self.validated(examples, method)
-        training = await self.aupload_dataset(dataset, method=method)
+            self.validated(examples, wanted.method)
+        training = await self.aupload_dataset(dataset, method=wanted.method)
         self._say(f"Uploaded {len(dataset)} training examples: {training}", verbose)
         validation = None
         if validation_dataset is not None:
-            validation = await self.aupload_dataset(validation_dataset, method=method)
+            validation = await self.aupload_dataset(validation_dataset, method=wanted.method)
             self._say(f"Uploaded {len(validation_dataset)} validation examples: {validation}", verbose)
-        order = Order(wanted.model, training, validation, method, wanted.settings, suffix)
-        job = await self.begun(order)
+        job = await self.begun(replace(wanted, training=training, validation=validation))
         self._say(f"Job created: {job.id}", verbose)
-        tuned = await self.await_for_completion(job.id, poll_interval=poll_interval, verbose=verbose)
+        tuned = await self.waited(job.id, poll_interval, verbose)
         self._say(f"Done. Tuned model: {tuned}", verbose)
         return tuned
 
     upload_dataset = blocking(aupload_dataset)
-    create_job = blocking(acreate_job)
     get_status = blocking(aget_status)
     list_jobs = blocking(alist_jobs)
     list_events = blocking(alist_events)
-    wait_for_completion = blocking(await_for_completion)
-    run_pipeline = blocking(arun_pipeline)
     cancel = blocking(acancel)
     close = blocking(aclose)
 
