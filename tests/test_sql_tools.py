@@ -228,6 +228,7 @@ async def test_a_question_comes_back_as_an_answer_its_query_its_rows_and_a_pictu
         assert not result.is_error, result.content
         text = "\n".join(part.text for part in result.content if part.type == "text")
         assert "It grew." in text
+        assert text.count("Values are masked in: contact.") == 1
         assert "```sql\nSELECT day" in text
         assert "openai/gpt-4o" in text
         assert [part.mime_type for part in result.content if part.type == "image"] == ["image/png"]

@@ -117,6 +117,8 @@ def answer_output(answered: SQLAnalystResult, rows: Rows | None, chart: Drawn | 
         said += ["", "```sql", answered.written_sql, "```"]
     before = "\n".join(said)
     output = rows.output(chart, before) if rows else ToolOutput([Text(before)], structured={})
+    told = output.structured.get("notes", [])
+    more = [note for note in answered.notes if note not in told]
     output.structured |= {
         "answer": answered.answer,
         "written_sql": answered.written_sql,
@@ -125,9 +127,9 @@ def answer_output(answered: SQLAnalystResult, rows: Rows | None, chart: Drawn | 
         "assumptions": answered.assumptions,
         "analysis_sql": answered.analysis_sql,
         "usage": {**answered.usage.model_dump(), "total_tokens": answered.usage.total_tokens},
-        "notes": [*output.structured.get("notes", []), *answered.notes],
+        "notes": [*told, *more],
     }
-    ending = [*(f"Note: {note}" for note in answered.notes), footnote]
+    ending = [*(f"Note: {note}" for note in more), footnote]
     output.content.append(Text("\n".join(ending)))
     return output
 
