@@ -42,7 +42,7 @@ from tests.test_sql_guard_gold import read as rows_of
 
 from .sql_engines import SECONDS, engines, starts
 from .sql_pictures import first_picture, pictures
-from .sql_trials import trials
+from .sql_trials import table, trials
 
 RESULTS = Path(__file__).parent / "results"
 DATA = sql_shop.DATA
@@ -292,7 +292,7 @@ def report(found: dict[str, Any]) -> str:
         f"| {name} | {of['first_ms']:.0f} | {of['query_ms']:.2f} ({of['bare_query_ms']:.3f}) | {of['rows_ms']:.0f} ({of['bare_rows_ms']:.0f}) | {of['late_s']:.3f} |"
         for name, of in found["engines"].items()
     ]
-    lines += _trials(found["trials"])
+    lines += table(found["trials"])
     start = found["start"]
     lines += [
         "",
@@ -334,30 +334,6 @@ def _guard_and_pipeline(found: dict[str, Any]) -> list[str]:
         "",
         "In it: schema, three prompts and answers of a model that answers at once, guard, choice of chart, figure, the check of the answer's numbers. Five rows, no second query.",
     ]
-
-
-def _trials(found: list[dict[str, Any]]) -> list[str]:
-    lines = [
-        "",
-        "| server | database | denied statements that ran | of those that write, escape or look around: ran | brought a hidden value or changed data | legitimate ones that failed | a simple SELECT, p50, ms |",
-        "|---|---|---:|---:|---:|---:|---:|",
-    ]
-    for one in found:
-        name = f"**{one['name']}**" if one["name"] == "racto" else one["name"]
-        if one["missing"]:
-            lines.append(f"| {name} | {one['dialect']} | not measured: {one['missing']} | | | | |")
-            continue
-        (writing, of), (refused, legitimate) = one["writing"], one["refused"]
-        lines.append(
-            f"| {name} | {one['dialect']} | {one['ran']} of {one['denied']} | {writing} of {of} | {one['harmed']} "
-            f"| {refused} of {legitimate} | {one['milliseconds']:.2f} |"
-        )
-    about = (
-        "Each is its published server over stdio, read-only where it can be told so; ractogateway is a class, in the least server around it, with the policy. "
-        "What the database itself refused does not count as run. Which tables and columns to hide only racto and ractogateway were told, as the others cannot be: "
-        "they promise only what the second number is of."
-    )
-    return [*lines, "", about]
 
 
 def main() -> None:

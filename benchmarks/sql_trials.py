@@ -13,9 +13,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from racto.tools.sql.engines import Target
 
 from tests import sql_shop
 
+from .sql_engines import bare_query
 from .sql_peers import ACCOUNT, PEERS, RACTO, SIMPLE, Asked, Database, Peer
 
 # The PostgreSQL of the tests listens on a socket only, and not every peer can be told one.
@@ -108,6 +112,7 @@ def _postgres(where: str) -> Database:
     return Database("postgres", where, restore, state)
 
 
+BARE = "(its driver, no server)"
 PROTECTED = re.compile(r"CANARY[\w-]+|canary\.email\d+|98765\d+")
 """Values that nobody may see; one that stands in the statement itself was not read."""
 # What only somebody promises who hides tables or columns; the rest a read-only server promises too.
@@ -198,12 +203,25 @@ def trial(peer: Peer, database: Database, calls: int, every: int) -> Trial:
     return found
 
 
+def _bare(database: Database, calls: int) -> Trial:
+    """The driver itself, in this process, without any server."""
+    database.restore()
+    engine, name = ("postgresql", ACCOUNT) if database.dialect == "postgres" else (database.dialect, database.where)
+    ask, times = bare_query(engine, Target(engine, name)), []
+    for _ in range(calls):
+        began = time.perf_counter()
+        ask(SIMPLE)
+        times.append((time.perf_counter() - began) * 1e3)
+    return Trial(BARE, database.dialect, milliseconds=statistics.median(times))
+
+
 def trials(calls: int, every: int) -> list[Trial]:
     """Every server over every database it knows."""
     found = []
     reasons = {peer.name: peer.install() for peer in PEERS}
     with tempfile.TemporaryDirectory(prefix="racto-peers-") as folder, databases(Path(folder)) as made:
         for database in made:
+            found.append(_bare(database, calls))
             for peer in (RACTO, *PEERS):
                 if database.dialect not in peer.dialects:
                     continue
@@ -215,3 +233,31 @@ def trials(calls: int, every: int) -> list[Trial]:
                 )
                 print(f"  {found[-1]}", flush=True)
     return found
+
+
+def table(found: list[dict[str, Any]]) -> list[str]:
+    """Trials, as `asdict` gives them, as lines of Markdown."""
+    lines = [
+        "",
+        "| server | database | denied statements that ran | of those that write, escape or look around: ran | brought a hidden value or changed data | legitimate ones that failed | a simple SELECT, p50, ms |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for one in found:
+        name = f"**{one['name']}**" if one["name"] == "racto" else one["name"]
+        if one["missing"]:
+            lines.append(f"| {name} | {one['dialect']} | not measured: {one['missing']} | | | | |")
+            continue
+        if one["name"] == BARE:
+            lines.append(f"| {name} | {one['dialect']} | | | | | {one['milliseconds']:.2f} |")
+            continue
+        (writing, of), (refused, legitimate) = one["writing"], one["refused"]
+        lines.append(
+            f"| {name} | {one['dialect']} | {one['ran']} of {one['denied']} | {writing} of {of} | {one['harmed']} "
+            f"| {refused} of {legitimate} | {one['milliseconds']:.2f} |"
+        )
+    about = (
+        "Each is its published server over stdio, read-only where it can be told so; ractogateway is a class, in the least server around it, with the policy. "
+        "What the database itself refused does not count as run. Which tables and columns to hide only racto and ractogateway were told, as the others cannot be: "
+        "they promise only what the second number is of."
+    )
+    return [*lines, "", about]
