@@ -41,6 +41,7 @@ from tests.test_sql_guard_gold import SETS, opened, same
 from tests.test_sql_guard_gold import read as rows_of
 
 from .sql_engines import SECONDS, engines, starts
+from .sql_peers import versions
 from .sql_pictures import first_picture, pictures
 from .sql_trials import table, trials
 
@@ -359,7 +360,7 @@ def main() -> None:
         print(f"== {name}: {time.monotonic() - began:.0f} s", flush=True)
     found["about"] = (
         f"Medians of wall time unless it says CPU. A time limit of {SECONDS:g} s is the one that is reached. Python {platform.python_version()}, {os.cpu_count()} CPUs, "
-        f"load {load:.1f} at the start; {time.monotonic() - began:.0f} s in all."
+        f"load {load:.1f} at the start; {time.monotonic() - began:.0f} s in all. Peers: {versions()}."
     )
     found["promised"] = promises(found)
     text = report(found)

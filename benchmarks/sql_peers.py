@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +279,15 @@ PEERS = (
         _npm("@modelcontextprotocol/server-postgres"),
     ),
 )
+
+
+def versions() -> str:
+    """What is compared with, as it is installed."""
+    found = {"ractogateway": version("ractogateway")}
+    for name in ("sqlsaber", "mcp_server_sqlite", "mcp_server_duckdb", "mcp_server_motherduck"):
+        for one in CACHE.glob(f"*/lib/python*/site-packages/{name}-*.dist-info"):
+            found[name.replace("_", "-")] = one.name.removeprefix(f"{name}-").removesuffix(".dist-info")
+    for name, package in (("DBHub", "@bytebase/dbhub"), ("server-postgres", "@modelcontextprotocol/server-postgres")):
+        for one in CACHE.glob(f"node_modules/{package}/package.json"):
+            found[name] = json.loads(one.read_text())["version"]
+    return ", ".join(f"{name} {number}" for name, number in found.items())
