@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from datetime import UTC, datetime
 from typing import Any
+
+from racto.tools.finetune.tuners.sigv4 import AWSCredentials, signed
 
 from tests.dialects.server import Line, Received
 from tests.dialects.tuning import MODEL, REASON, FireworksTuning, OpenAITuning, TogetherTuning, TuningServer
@@ -31,7 +35,9 @@ class GeminiTuning(TuningServer):
         path = request.path.removeprefix("/v1/")
         jobs = f"{self.home}/tuningJobs"
         name = path.removesuffix(":cancel")
-        if path == "/upload/storage/v1/b/my-bucket/o":
+        if path == "token":
+            await line.json({"access_token": "ya29.token", "expires_in": 3600, "token_type": "Bearer"})
+        elif path == "/upload/storage/v1/b/my-bucket/o":
             assert request.query["uploadType"] == "media"
             self.files[f"gs://my-bucket/{request.query['name']}"] = request.body.decode()
             await line.json({"kind": "storage#object"})
@@ -85,8 +91,6 @@ class BedrockTuning(TuningServer):
 
     def options(self, base: str) -> dict[str, Any]:
         """How the tuner is made."""
-        from racto.tools.finetune.tuners.sigv4 import AWSCredentials
-
         place = {"region": "eu-central-1", "bucket": "my-bucket", "role_arn": "arn:aws:iam::1:role/tuner"}
         return {"credentials": AWSCredentials("AKIDEXAMPLE", self.key), "base_url": base, "storage_url": base, **place}
 
@@ -104,7 +108,7 @@ class BedrockTuning(TuningServer):
         jobs = "/model-customization-jobs"
         name = request.path.removeprefix(f"{jobs}/").removesuffix("/stop").rpartition("/")[2]
         if request.method == "PUT":
-            assert request.headers["x-amz-content-sha256"]
+            self.check_signature(request)
             self.files[f"s3:/{request.path}"] = request.body.decode()
             await line.whole(b"")
         elif (request.method, request.path) == ("POST", jobs):
@@ -124,6 +128,23 @@ class BedrockTuning(TuningServer):
             await line.json({})
         else:
             await self.polled(line, self.shown(name))
+
+    def check_signature(self, request: Received) -> None:
+        """What S3 does: hash what came, and sign it again."""
+        content = hashlib.sha256(request.body).hexdigest()
+        at = datetime.strptime(request.headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        session = request.headers.get("x-amz-security-token")
+        again = signed(
+            request.method,
+            f"http://{request.headers['host']}{request.path}",
+            {},
+            content,
+            credentials=AWSCredentials("AKIDEXAMPLE", self.key, session),
+            region="eu-central-1",
+            service="s3",
+            at=at,
+        )
+        assert {name: request.headers[name] for name in again} == again
 
     def shown(self, name: str, *, move: bool = True) -> dict[str, Any]:
         """A job as Bedrock tells it."""

@@ -10,7 +10,7 @@ import math
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -305,8 +305,9 @@ class TuningJobs:
             poll_seconds=wait,
             poll_at=self._clock() + wait,
         )
-        events = await tuner.events(remote.id, _MOST_EVENTS)
-        await asyncio.to_thread(self._keep, job.handle, events)
+        # What was told on the way is no reason to doubt where the job stands.
+        with suppress(RactoGatewayError):
+            await asyncio.to_thread(self._keep, job.handle, await tuner.events(remote, _MOST_EVENTS))
         return changed
 
     async def _later(self, job: TuningJob, *, note: str | None = None) -> TuningJob:

@@ -177,9 +177,9 @@ class OpenAIFineTuner(FineTuner):
         marked = [data for data in page["data"] if (data.get("metadata") or {}).get(_MARK) == mark]
         return self._read(marked[0]) if marked else None
 
-    async def events(self, job_id: str, limit: int) -> list[dict[str, Any]]:
+    async def events(self, job: RemoteJob, limit: int) -> list[dict[str, Any]]:
         """OpenAI's own events."""
-        page = await self._line.get(f"/fine_tuning/jobs/{job_id}/events?limit={limit}")
+        page = await self._line.get(f"/fine_tuning/jobs/{job.id}/events?limit={limit}")
         return [{name: event.get(name) for name in ("created_at", "level", "message")} for event in page["data"]]
 
     async def stop(self, job_id: str) -> None:

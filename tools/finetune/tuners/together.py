@@ -99,9 +99,9 @@ class TogetherFineTuner(CommonFineTuner):
                 return self._read(data)
         return None
 
-    async def events(self, job_id: str, limit: int) -> list[dict[str, Any]]:
+    async def events(self, job: RemoteJob, limit: int) -> list[dict[str, Any]]:
         """Together's own events."""
-        told = (await self._line.call("GET", f"/fine-tunes/{job_id}/events"))["data"]
+        told = (await self._line.call("GET", f"/fine-tunes/{job.id}/events"))["data"]
         newest = sorted(told, key=_created, reverse=True)[:limit]
         return [
             {

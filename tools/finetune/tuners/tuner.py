@@ -135,12 +135,11 @@ class FineTuner:
         """The job that was begun with this mark."""
         raise NotImplementedError
 
-    async def events(self, job_id: str, limit: int) -> list[dict[str, Any]]:
+    async def events(self, job: RemoteJob, limit: int) -> list[dict[str, Any]]:
         """What was told of a job, the newest first: `created_at`, `level` and `message`.
 
         A provider without a log of events tells where the job stands.
         """
-        job = await self.job(job_id)
         message = f"{job.status}: {job.error}" if job.error else job.status
         return [{"created_at": job.created_at, "level": "error" if job.error else "info", "message": message}][:limit]
 
@@ -226,7 +225,7 @@ class FineTuner:
 
     async def alist_events(self, job_id: str, limit: int = 20) -> list[dict[str, Any]]:
         """What was told of a job, the newest first: `created_at`, `level` and `message`."""
-        return await self.events(job_id, limit)
+        return await self.events(await self.job(job_id), limit)
 
     async def acancel(self, job_id: str) -> dict[str, Any]:
         """Cancel a job; what `get_status` tells of it then. Some providers need a while to stop."""
