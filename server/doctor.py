@@ -164,6 +164,7 @@ def _asked(name: str, one: DatabaseSettings) -> Finding:
     """A database that may be asked answers, and its account may only read."""
     from ..tools.sql.engines import make, risks
     from ..tools.sql.grants import grant_script
+    from ..tools.sql.guard import Guard
     from .databases import policy_of, target_of, with_password
 
     about, policy = f"sql database {name}", policy_of(one)
@@ -171,6 +172,7 @@ def _asked(name: str, one: DatabaseSettings) -> Finding:
         target = with_password(name, target_of(name, one))
         with closing(make(target, policy)) as engine:
             catalogue = engine.catalogue()
+            Guard(catalogue, policy).check("SELECT 1")
             risky = risks(engine)
     except RactoError as error:
         return Finding("broken", about, error.message, error.hint)

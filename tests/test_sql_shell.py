@@ -378,3 +378,13 @@ def test_kept_queries_are_listed_and_forgotten(capsys: pytest.CaptureFixture[str
     assert "Which one?" in shown
     assert "Forgotten: Revenue?" in shown
     assert "None: the tool sql_save_verified keeps one" in shown
+
+
+@pytest.mark.parametrize("words", [["sql", "shop", "SELECT 1"], ["doctor"]])
+def test_without_the_parser_nothing_runs_and_what_to_install_is_said(words: list[str], folder: Path) -> None:
+    code = f"import sys; sys.modules['sqlglot'] = None; from racto.server.cli import main; sys.exit(main({words}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode
+    assert "sqlglot is not installed" in done.stdout + done.stderr
+    assert "pip install 'racto[sql]'" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

@@ -66,10 +66,16 @@ class Guard:
         :raises QueryRefusedError: it may not run; its `rule` is one of `size`, `control_character`, `encoding`, `comment`, `empty`,
             `several_statements`, `syntax`, `construct`, `parameter`, `function`, `type`, `table`, `column`, `cte`.
         :raises ReadOnlyViolationError: it would change something; its `rule` is `read_only`, `several_statements`, `locking` or `function`.
+        :raises ConfigError: sqlglot is not installed.
         """
-        from .limiting import limit
-        from .nodes import check_nodes
-        from .statements import read, reread, write
+        try:
+            from .limiting import limit
+            from .nodes import check_nodes
+            from .statements import read, reread, write
+        except ModuleNotFoundError:
+            raise ConfigError(
+                "sqlglot is not installed, and no query is run unchecked.", "Run `pip install 'racto[sql]'`."
+            ) from None
 
         dialect = self.catalogue.dialect
         tree = read(sql, dialect)
