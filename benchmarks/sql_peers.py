@@ -172,10 +172,10 @@ class Asked:
 
 def _pip(folder: str, *packages: str, python: str = sys.executable) -> Callable[[], str]:
     def install() -> str:
-        found = shutil.which(python)
-        if not found:
-            return f"needs {python}"
         if not (CACHE / folder / "done").exists():
+            found = shutil.which(python)
+            if not found:
+                return f"needs {python}"
             try:
                 subprocess.run([found, "-m", "venv", "--clear", CACHE / folder], check=True, capture_output=True)
                 pip = [CACHE / folder / "bin" / "pip", "install", "-q", *packages]
