@@ -118,12 +118,10 @@ class TuningJobs:
         tuner = self._tuner(provider)
         model = model or tuner.default_model
         order = Order(model, "", None, method, settings or {}, suffix)
-        tuner.allow(method, model)
-        tuner.hyperparameters(order)
+        tuner.check(order, dataset, validation)
         files: list[tuple[Any, str, int]] = []
         async with AsyncExitStack() as stack:
-            for examples in filter(None, (dataset, validation)):
-                tuner.validated(examples, method)
+            for examples in [dataset] if validation is None else [dataset, validation]:
                 path, fingerprint = await stack.enter_async_context(tuner.exported(examples, method))
                 files.append((path, fingerprint, len(examples)))
             job = await asyncio.to_thread(self._noted, provider, order, [fingerprint for _, fingerprint, _ in files])

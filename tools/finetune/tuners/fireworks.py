@@ -13,7 +13,7 @@ from ....agents.providers.wire import Dialect
 from ....knowledge.errors import ConfigError, ModelNotAvailableError, RactoGatewayAPIError, TuningError
 from .common import CommonFineTuner
 from .line import Line, sized
-from .tuner import Order, RemoteJob, Sleep, State
+from .tuner import Method, Order, RemoteJob, Sleep, State
 
 URL = "https://api.fireworks.ai/v1"
 DIRECT_BYTES = 150_000_000
@@ -49,6 +49,8 @@ class FireworksFineTuner(CommonFineTuner):
         "CANCELLED": "cancelled",
         "DELETING": "cancelled",
     }
+
+    validating: ClassVar[frozenset[Method]] = frozenset({"sft"})
 
     def __init__(
         self,

@@ -146,7 +146,7 @@ class GeminiFineTuner(FineTuner):
         """
         settings = _settings(epoch_count, batch_size, learning_rate)
         order = Order(base_model, method=method, settings=settings, suffix=display_name)
-        self.allow(method, base_model)
+        self.check(order, dataset, validation_dataset)
         training = await self.aupload_dataset(dataset, method=method)
         validation = None
         if validation_dataset is not None:

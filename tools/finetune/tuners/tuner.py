@@ -102,6 +102,8 @@ class FineTuner:
     states: ClassVar[Mapping[str, State]]
     """The provider's word → state; a word that is not here is "unknown"."""
     default_model: ClassVar[str] = ""
+    validating: ClassVar[frozenset[Method]] = frozenset({"sft", "dpo"})
+    """The methods that take held-out examples too."""
 
     def __init__(self, *, progress: Callable[[str], None] | None = None, sleep: Sleep = asyncio.sleep) -> None:
         self.lines: tuple[Closable, ...] = ()
@@ -165,6 +167,22 @@ class FineTuner:
         """The day capabilities are looked up for."""
         return datetime.now(UTC).date()
 
+    def check(self, order: Order, dataset: RactoDataset, validation_dataset: RactoDataset | None) -> None:
+        """All that can be known before anything is sent.
+
+        :raises ConfigError: the provider takes no such job today.
+        :raises InputError: it would refuse the examples or the settings.
+        """
+        self.allow(order.method, order.model)
+        self.hyperparameters(order)
+        if validation_dataset is not None and order.method not in self.validating:
+            raise InputError(
+                f"{self.provider} takes no validation examples with {order.method}.", "Leave validation_dataset out."
+            )
+        self.validated(dataset, order.method)
+        if validation_dataset is not None:
+            self.validated(validation_dataset, order.method)
+
     async def aupload_dataset(self, dataset: RactoDataset, *, method: Method = "sft") -> str:
         """Upload examples, when they are valid.
 
@@ -187,8 +205,10 @@ class FineTuner:
 
     def validated(self, dataset: RactoDataset, method: Method) -> None:
         """
-        :raises InputError: an example breaks the provider's rules.
+        :raises InputError: there is no example, or one breaks the provider's rules.
         """
+        if not len(dataset):
+            raise InputError("The dataset holds no examples.", "Add some; nothing was sent.")
         if problems := dataset.validate(self.formats[method]):
             more = f" … and {len(problems) - _MOST_PROBLEMS} more." if len(problems) > _MOST_PROBLEMS else ""
             raise InputError(
@@ -274,10 +294,7 @@ class FineTuner:
         :raises InputError: an example breaks its rules; nothing was sent.
         :raises TuningError: the job failed or was cancelled.
         """
-        self.allow(wanted.method, wanted.model)
-        self.hyperparameters(wanted)
-        for examples in filter(None, (dataset, validation_dataset)):
-            self.validated(examples, wanted.method)
+        self.check(wanted, dataset, validation_dataset)
         training = await self.aupload_dataset(dataset, method=wanted.method)
         self._say(f"Uploaded {len(dataset)} training examples: {training}", verbose)
         validation = None
