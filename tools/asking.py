@@ -32,6 +32,11 @@ class Share:
         self._user = user_id
         self._refused = refused
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether anybody counts."""
+        return self._limiter is not None
+
     async def take(self, tokens: int) -> None:
         """Count tokens before they are spent.
 
@@ -86,9 +91,7 @@ async def ask(kit: Any, config: ChatConfig, share: Share, telemetry: Telemetry, 
     :param operation: What the call is named in the telemetry.
     :raises RateLimitExceededError: the share is used up.
     """
-    assert config.prompt is not None  # whoever asks says what for
-    texts = [config.prompt.compile(), config.user_message, *(turn.content for turn in config.history)]
-    expected = sum(map(estimate, texts))
+    expected = _expected(config) if share.is_limited else 0
     await share.take(expected)
     with telemetry.span(operation, said_of(kit, "provider"), said_of(kit, "model")) as call:
         response = _response(await called(kit, "chat", config))
@@ -96,6 +99,12 @@ async def ask(kit: Any, config: ChatConfig, share: Share, telemetry: Telemetry, 
     read, written = tokens(response)
     await share.settle(read + written - expected)
     return response
+
+
+def _expected(config: ChatConfig) -> int:
+    """About how many tokens a call reads."""
+    system = config.prompt.compile() if config.prompt else ""
+    return sum(map(estimate, [system, config.user_message, *(turn.content for turn in config.history)]))
 
 
 def tokens(response: LLMResponse) -> tuple[int, int]:
