@@ -19,7 +19,6 @@ from ..agents.offers import ResourceEntry, Toolset
 from ..agents.toolbox import Tool
 from ..knowledge.errors import DeclinedError, InputError, QueryRefusedError, RactoError, UnknownNameError
 from .chat import dollars
-from .sql.charts.view import VIEW_URI, ChartView
 from .sql.databases import Configured
 from .sql.kept_results import KeptResults
 from .sql.waiting import aside, cancellable
@@ -314,6 +313,8 @@ def toolset(services: Services) -> Toolset:
     """The tools over the configured databases; none where none is configured, so that nobody pays for reading about them."""
     if not services.databases.listed:
         return Toolset("sql", tools=())
+    from .sql.charts.view import VIEW_URI, ChartView  # with the charts, 8 ms
+
     tools = SqlTools(services)
     return Toolset(
         "sql",
