@@ -118,7 +118,7 @@ class TuningJobs:
         tuner = self._tuner(provider)
         model = model or tuner.default_model
         order = Order(model, "", None, method, settings or {}, suffix)
-        tuner.check(order, dataset, validation)
+        await asyncio.to_thread(tuner.check, order, dataset, validation)
         files: list[tuple[Any, str, int]] = []
         async with AsyncExitStack() as stack:
             for examples in [dataset] if validation is None else [dataset, validation]:

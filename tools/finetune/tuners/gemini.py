@@ -146,11 +146,11 @@ class GeminiFineTuner(FineTuner):
         """
         settings = _settings(epoch_count, batch_size, learning_rate)
         order = Order(base_model, method=method, settings=settings, suffix=display_name)
-        self.check(order, dataset, validation_dataset)
-        training = await self.aupload_dataset(dataset, method=method)
+        await asyncio.to_thread(self.check, order, dataset, validation_dataset)
+        training = await self.uploaded(dataset, method)
         validation = None
         if validation_dataset is not None:
-            validation = await self.aupload_dataset(validation_dataset, method=method)
+            validation = await self.uploaded(validation_dataset, method)
         return (await self.begun(replace(order, training=training, validation=validation))).id
 
     async def await_for_completion(self, operation: str, *, poll_interval: float = 60, verbose: bool = True) -> str:

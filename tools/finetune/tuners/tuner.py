@@ -179,9 +179,9 @@ class FineTuner:
             raise InputError(
                 f"{self.provider} takes no validation examples with {order.method}.", "Leave validation_dataset out."
             )
-        self.validated(dataset, order.method)
+        self._validate(dataset, order.method)
         if validation_dataset is not None:
-            self.validated(validation_dataset, order.method)
+            self._validate(validation_dataset, order.method)
 
     async def aupload_dataset(self, dataset: RactoDataset, *, method: Method = "sft") -> str:
         """Upload examples, when they are valid.
@@ -191,7 +191,11 @@ class FineTuner:
         :raises InputError: an example breaks its rules (it is a `ValueError`).
         """
         self.allow(method)
-        self.validated(dataset, method)
+        await asyncio.to_thread(self._validate, dataset, method)
+        return await self.uploaded(dataset, method)
+
+    async def uploaded(self, dataset: RactoDataset, method: Method) -> str:
+        """`aupload_dataset` of examples that were checked already."""
         async with self.exported(dataset, method) as (path, fingerprint):
             return await self.store(path, f"racto-{fingerprint}", len(dataset))
 
@@ -203,7 +207,7 @@ class FineTuner:
             await asyncio.to_thread(dataset.export_jsonl, path, self.formats[method], overwrite=True)
             yield path, await asyncio.to_thread(_fingerprint, path)
 
-    def validated(self, dataset: RactoDataset, method: Method) -> None:
+    def _validate(self, dataset: RactoDataset, method: Method) -> None:
         """
         :raises InputError: there is no example, or one breaks the provider's rules.
         """
@@ -294,12 +298,12 @@ class FineTuner:
         :raises InputError: an example breaks its rules; nothing was sent.
         :raises TuningError: the job failed or was cancelled.
         """
-        self.check(wanted, dataset, validation_dataset)
-        training = await self.aupload_dataset(dataset, method=wanted.method)
+        await asyncio.to_thread(self.check, wanted, dataset, validation_dataset)
+        training = await self.uploaded(dataset, wanted.method)
         self._say(f"Uploaded {len(dataset)} training examples: {training}", verbose)
         validation = None
         if validation_dataset is not None:
-            validation = await self.aupload_dataset(validation_dataset, method=wanted.method)
+            validation = await self.uploaded(validation_dataset, wanted.method)
             self._say(f"Uploaded {len(validation_dataset)} validation examples: {validation}", verbose)
         job = await self.begun(replace(wanted, training=training, validation=validation))
         self._say(f"Job created: {job.id}", verbose)
