@@ -163,6 +163,13 @@ async def test_a_cursor_that_is_none_is_refused(client: Client) -> None:
     assert "is no cursor" in await _text(client, "sql_query", cursor=f"{name}:{'9' * 5000}")
 
 
+async def test_a_query_in_a_markdown_fence_is_the_query(client: Client) -> None:
+    assert "| 250 |" in await _text(
+        client, "sql_query", database="shop", sql="```sql\nSELECT count(*) FROM orders\n```"
+    )
+    assert "```" not in await _text(client, "sql_explain", database="shop", sql="```\nSELECT 1\n```")
+
+
 async def test_a_result_is_drawn_as_a_picture_beside_its_rows(client: Client) -> None:
     sql = "SELECT day, sum(total) AS revenue FROM orders GROUP BY day"
     result = await client.call_tool("sql_query", {"database": "shop", "sql": sql, "chart": "auto"})
@@ -230,6 +237,7 @@ async def test_a_question_comes_back_as_an_answer_its_query_its_rows_and_a_pictu
         assert "It grew." in text
         assert text.count("Values are masked in: contact.") == 1
         assert "```sql\nSELECT day" in text
+        assert text.count("2026-02-01") == 1  # the answer has the table, and it is not told again
         assert "openai/gpt-4o" in text
         assert [part.mime_type for part in result.content if part.type == "image"] == ["image/png"]
         assert result.structured_content is not None

@@ -68,14 +68,20 @@ class Rows:
     cursor: str
     notes: list[str] = field(default_factory=list)
 
-    def output(self, chart: Drawn | None = None, before: str = "") -> ToolOutput:
+    def output(self, chart: Drawn | None = None, before: str = "", *, table: bool = True) -> ToolOutput:
         """The rows as a table, the chart as a picture, and both as data.
 
         :param before: Text to put first.
+        :param table: Whether the rows are told, when that text does not have them.
         """
         shown = self.result.rows[self.first : self.first + self.count]
         notes = [*self.result.notes, *self.notes, *(chart.notes if chart else [])]
-        parts = [before, self._table(shown), self._ending(len(shown)), *(f"Note: {note}" for note in notes)]
+        parts = [
+            before,
+            *([self._table(shown)] if table else []),
+            self._ending(len(shown)),
+            *(f"Note: {note}" for note in notes),
+        ]
         structured = {
             "columns": [{"name": column.name, "type": column.type} for column in self.result.columns],
             "rows": [[_cell(value) for value in row] for row in shown],
@@ -115,8 +121,11 @@ def answer_output(answered: SQLAnalystResult, rows: Rows | None, chart: Drawn | 
         said += ["", "Assumed: " + " ".join(answered.assumptions)]
     if answered.written_sql:
         said += ["", "```sql", answered.written_sql, "```"]
+    from .sql.answer_checks import has_table
+
     before = "\n".join(said)
-    output = rows.output(chart, before) if rows else ToolOutput([Text(before)], structured={})
+    table = not has_table(answered.answer or "")
+    output = rows.output(chart, before, table=table) if rows else ToolOutput([Text(before)], structured={})
     told = output.structured.get("notes", [])
     more = [note for note in answered.notes if note not in told]
     output.structured |= {

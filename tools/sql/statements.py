@@ -81,11 +81,21 @@ def read(sql: str, dialect: str) -> exp.Expr:
     :raises ReadOnlyViolationError: it is another statement than a query.
     """
     _check_text(sql)
+    sql = _unfenced(sql)
     tokens = _one_statement(_tokens(sql, dialect), dialect)
     _check_shape(tokens)
     if dialect != "duckdb":
         tokens = _bracket_limits(tokens)
     return _parsed(tokens, sql, dialect)
+
+
+def _unfenced(sql: str) -> str:
+    """The query in a Markdown fence, as models like to give it; any other text as it is."""
+    text = sql.strip()
+    first, newline, rest = text.partition("\n")
+    if newline and first.startswith("```") and (first == "```" or first[3:].strip().isalnum()) and rest.endswith("```"):
+        return rest[:-3]
+    return sql
 
 
 def write(tree: exp.Expr, dialect: str) -> str:
