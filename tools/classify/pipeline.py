@@ -200,6 +200,11 @@ class ListClassifierPipeline:
         """
         return enum_of(checked(options), name)
 
+    @property
+    def kit(self) -> Any:
+        """Who is asked."""
+        return self._plan.kit
+
     def get_options(self) -> list[str] | None:
         """The labels of the pipeline, without the uncertain label; `None` when it has none."""
         return self._options.labels()

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ...knowledge.vocabulary import LLMResponse
 from .answers import ConfidenceKind
@@ -28,6 +28,7 @@ class Reading:
     :param labels: Label → how sure the model says it is; in the order of the answer.
     :param scores: Label → score.
     :param problem: Why the answer cannot be used as it is; empty when it can.
+    :param unknown: What it names that is not on the list.
     :param kind: What the confidences are.
     """
 
@@ -35,7 +36,8 @@ class Reading:
     scores: dict[str, float] | None = None
     reasoning: str | None = None
     fuzzy: bool = False
-    problem: str = ""
+    problem: Literal["", "not a label", "no label", "several labels"] = ""
+    unknown: str = ""
     kind: ConfidenceKind = "model-stated"
 
 
@@ -58,21 +60,24 @@ def read(response: LLMResponse, options: Options, form: Form, *, fuzzy: bool) ->
             reading.fuzzy |= match.how == "fuzzy"
     if form.scores and isinstance(value, dict):
         reading.scores = _scores(value.get("scores"), options)
-    reading.problem = _problem(reading.labels, unknown, options, form)
+    if unknown:
+        reading.problem, reading.unknown = "not a label", unknown[0]
+    elif not reading.labels:
+        reading.problem = "no label"
+    elif form.mode == "single" and len(reading.labels) > 1:
+        reading.problem = "several labels"
     return reading
 
 
-def _problem(labels: dict[str, float | None], unknown: list[str], options: Options, form: Form) -> str:
-    """What to say to the model that answered so."""
-    if unknown:
-        near = options.matcher.nearest(unknown[0])
-        said = " ".join(unknown[0].split())[:100]
-        return f"{said!r} is not in the list. The nearest are: {', '.join(map(repr, near))}. Choose from the list only."
-    if not labels:
+def complaint(reading: Reading, options: Options) -> str:
+    """What to say to the model whose answer has a problem, for its next try."""
+    if reading.problem == "not a label":
+        near = ", ".join(map(repr, options.matcher.nearest(reading.unknown)))
+        said = " ".join(reading.unknown.split())[:100]
+        return f"{said!r} is not in the list. The nearest are: {near}. Choose from the list only."
+    if reading.problem == "no label":
         return "That names no label of the list. Answer with the JSON object that was asked for."
-    if form.mode == "single" and len(labels) > 1:
-        return f"That names {len(labels)} labels. Choose the one that fits best."
-    return ""
+    return f"That names {len(reading.labels)} labels. Choose the one that fits best."
 
 
 def _value(response: LLMResponse) -> Any:

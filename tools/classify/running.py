@@ -16,7 +16,7 @@ from .answers import ClassifierResult
 from .confidence import WITH_LOG_PROBABILITIES, agreement, probability
 from .options import Options
 from .prompts import ConfidenceSource, Form, message, system_prompt
-from .reading import Reading, read
+from .reading import Reading, complaint, read
 
 _SAID_AGAIN = 2_000  # characters of an answer that the model is shown again
 SAMPLED_AT = 0.7
@@ -141,7 +141,7 @@ class Run:
                 Message(role=MessageRole.USER, content=asked),
                 Message(role=MessageRole.ASSISTANT, content=said),
             ]
-            asked = reading.problem
+            asked = complaint(reading, self.shown)
         if plan.confidence_from == "log-probabilities" and len(reading.labels) == 1:
             measured = probability(response)
             if measured is not None:
