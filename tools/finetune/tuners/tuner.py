@@ -179,9 +179,9 @@ class FineTuner:
             raise InputError(
                 f"{self.provider} takes no validation examples with {order.method}.", "Leave validation_dataset out."
             )
-        self._validate(dataset, order.method)
+        self._validate(dataset, order.method, order.model)
         if validation_dataset is not None:
-            self._validate(validation_dataset, order.method)
+            self._validate(validation_dataset, order.method, order.model)
 
     async def aupload_dataset(self, dataset: RactoDataset, *, method: Method = "sft") -> str:
         """Upload examples, when they are valid.
@@ -207,10 +207,23 @@ class FineTuner:
             await asyncio.to_thread(dataset.export_jsonl, path, self.formats[method], overwrite=True)
             yield path, await asyncio.to_thread(_fingerprint, path)
 
-    def _validate(self, dataset: RactoDataset, method: Method) -> None:
+    def _validate(self, dataset: RactoDataset, method: Method, model: str = "") -> None:
         """
+        :raises ConfigError: the provider trains on no examples with such content.
         :raises InputError: there is no example, or one breaks the provider's rules.
         """
+        for kind, present in (
+            ("vision", any(turn.attachments for each in dataset for turn in each.messages)),
+            ("tools", any(each.tools or turn.tool_calls for each in dataset for turn in each.messages)),
+        ):
+            if present:
+                capabilities.check(self.provider, kind, model, self.today())
+        pairs = sum(each.rejected is not None for each in dataset)
+        if pairs != (len(dataset) if method == "dpo" else 0):
+            raise InputError(
+                f"{pairs} of {len(dataset)} examples are preference pairs.",
+                "All of them are for method dpo, none for sft; nothing was sent.",
+            )
         if not len(dataset):
             raise InputError("The dataset holds no examples.", "Add some; nothing was sent.")
         if problems := dataset.validate(self.formats[method]):
