@@ -1,0 +1,1 @@
+"""Models trained on examples: datasets, their rules, and where they are trained."""
