@@ -8,6 +8,7 @@ import random
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from racto.knowledge.vocabulary import LLMResponse
 from racto.tools.classify.answers import ClassifierResult
 from racto.tools.classify.pipeline import ListClassifierPipeline
+from racto.tools.classify.prompts import SelectionMode
 
 from tests.classifying import Scripted, result_of
 
@@ -120,11 +122,11 @@ def test_no_answer_of_a_hundred_thousand_leaves_the_list() -> None:
     asked: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
 
-    async def attack(seed: int, labels: list[str], mode: str, count: int) -> None:
+    async def attack(seed: int, labels: list[str], mode: SelectionMode, count: int) -> None:
         adversary = Adversary(seed, labels)
         pipeline = ListClassifierPipeline(
             adversary, options=labels, selection_mode=mode, max_retries=0, score_all=seed % 2 == 0
-        )  # type: ignore[arg-type]  # one of the two
+        )
         allowed = set(labels)
         for number in range(count):
             result = await pipeline.arun(f"text {number}")
@@ -138,7 +140,8 @@ def test_no_answer_of_a_hundred_thousand_leaves_the_list() -> None:
         asked.update(adversary.kinds)
 
     each = -(-ANSWERS // (2 * len(LISTS)))
-    for seed, (labels, mode) in enumerate((labels, mode) for labels in LISTS for mode in ("single", "multiple")):
+    modes: tuple[SelectionMode, ...] = ("single", "multiple")
+    for seed, (labels, mode) in enumerate(product(LISTS, modes)):
         asyncio.run(attack(seed, labels, mode, each))
     assert sum(asked.values()) >= ANSWERS
     assert len(asked) == len(KINDS)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
+import subprocess
+import sys
 import threading
 from typing import Any
 
 import pytest
 from racto.agents.caches import ExactMatchCache
 from racto.agents.semantic_cache import SemanticCache
-from racto.knowledge.errors import InputError, RactoGatewayAPIError, RateLimitExceededError, UnknownNameError
+from racto.knowledge.errors import (
+    ConfigError,
+    InputError,
+    RactoGatewayAPIError,
+    RateLimitExceededError,
+    UnknownNameError,
+)
 from racto.knowledge.prompts import RactoPrompt
 from racto.knowledge.vocabulary import ChatConfig, LLMResponse
 from racto.tools.classify.answers import (
@@ -458,7 +467,7 @@ def test_a_result_helps_itself() -> None:
     entry = result.to_audit_entry(timestamp="2026-02-26T14:23:01Z", user_id="u")
     assert (entry.selected, entry.user_id, entry.latency_ms) == (["Billing", "Sales"], "u", 0.0)
     with pytest.raises(ValueError, match="frozen"):
-        entry.error = "changed"
+        setattr(entry, "error", "changed")  # noqa: B010 - the type checker knows that it cannot be done
 
 
 def test_every_label_can_be_a_member_of_an_enum() -> None:
@@ -469,6 +478,29 @@ def test_every_label_can_be_a_member_of_an_enum() -> None:
     assert made("mro").value == "mro"
     with pytest.raises(InputError):
         ListClassifierPipeline.make_enum(["A", "A"])
+
+
+@pytest.mark.parametrize("method", ["run", "arun", "batch_run", "abatch_run"])
+def test_every_way_to_classify_shows_its_overrides(method: str) -> None:
+    shown = inspect.signature(getattr(ListClassifierPipeline, method)).parameters
+    overrides = ["options", "selection_mode", "output_format", "temperature", "max_tokens", "confidence_threshold"]
+    assert [name for name in shown if name in overrides] == overrides
+    assert shown["options"].default is ...
+    assert not any(each.kind is each.VAR_KEYWORD for each in shown.values())
+
+
+def test_without_rapidfuzz_no_model_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rapidfuzz", None)
+    kit = Scripted(billing())
+    with pytest.raises(ConfigError, match="pip install"):
+        classify(kit)
+    assert kit.asked == []
+
+
+def test_nothing_heavy_is_imported_before_a_text_is_classified() -> None:
+    heavy = "{'numpy', 'rapidfuzz', 'openai', 'anthropic'}"
+    code = f"import sys, racto.tools.classify.pipeline; print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_the_answer_can_be_read_from_its_json() -> None:

@@ -33,7 +33,7 @@ def _openai(text: str) -> dict[str, Any]:
 
 
 def _anthropic(text: str) -> dict[str, Any]:
-    told = {
+    told: dict[str, Any] = {
         "id": "m",
         "type": "message",
         "role": "assistant",
@@ -82,19 +82,21 @@ def _is_chat(request: Received) -> bool:
 def _server(name: str, each: Callable[[bool], str | None]) -> Any:
     """A server of a dialect whose model answers what `each` makes of whether a schema came; `None` refuses."""
     kind, form = DIALECTS[name]
+    server = kind()
+    usual = server.answer
 
-    class Answering(kind):  # type: ignore[misc]  # one of the five
-        async def answer(self, scenario: str, request: Received, line: Line) -> None:
-            if not _is_chat(request):
-                await super().answer(scenario, request, line)
-                return
-            text = each(self.sent_schema(request) is not None)
-            if text is None:
-                await line.json(_refusal(name), status=400)
-            else:
-                await line.json(form(text))
+    async def answer(scenario: str, request: Received, line: Line) -> None:
+        if not _is_chat(request):
+            await usual(scenario, request, line)
+            return
+        text = each(server.sent_schema(request) is not None)
+        if text is None:
+            await line.json(_refusal(name), status=400)
+        else:
+            await line.json(form(text))
 
-    return Answering()
+    server.answer = answer
+    return server
 
 
 def _classified(name: str, server: Any, *texts: str, **settings: Any) -> tuple[list[ClassifierResult], list[Received]]:
@@ -149,7 +151,9 @@ def test_log_probabilities_are_those_of_the_tokens_that_name_the_label() -> None
         ('"', 0.0),
         ("}", -0.1),
     ]
-    told = [{"token": token, "logprob": logprob, "bytes": None, "top_logprobs": []} for token, logprob in tokens]
+    told: list[dict[str, Any]] = [
+        {"token": token, "logprob": logprob, "bytes": None, "top_logprobs": []} for token, logprob in tokens
+    ]
 
     class Telling(OpenAI):
         async def answer(self, scenario: str, request: Received, line: Line) -> None:

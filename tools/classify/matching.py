@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Literal
 
+from ...knowledge.errors import ConfigError
 from .words import MARKING, SHORT_WORDS
 
 How = Literal["exact", "id", "normalised", "fuzzy"]
@@ -48,16 +49,18 @@ class Matcher:
 
     :param labels: All different.
     :param case_sensitive: Whether capitals must agree.
+    :raises ConfigError: RapidFuzz is not installed.
     """
 
     def __init__(self, labels: Sequence[str], *, case_sensitive: bool = False) -> None:
+        _require_rapidfuzz()  # now, and not after a model was paid for an answer
         self._labels = frozenset(labels)
         self._case_sensitive = case_sensitive
         self.ids = short_ids(labels)
         self._keys: dict[str, str | None] = {}
         for label in labels:  # None: two labels are written so, and neither is meant
-            for key in {self._key(label)}:
-                self._keys[key] = None if key in self._keys else label
+            key = self._key(label)
+            self._keys[key] = None if key in self._keys else label
         self._keys.pop("", None)
         self._spelt = [key for key, label in self._keys.items() if label is not None]
         self._written = {key: label for key, label in self._keys.items() if label is not None}
@@ -172,6 +175,13 @@ def short_ids(labels: Iterable[str]) -> dict[str, str]:
     taken = {key[0] for label in labels if (key := normalised(label).casefold()) and _ID.fullmatch(key)}
     letter = next(letter for letter in _LETTERS if letter not in taken)
     return {f"{letter}{number}": label for number, label in zip(count(1), labels)}
+
+
+def _require_rapidfuzz() -> None:
+    try:
+        import rapidfuzz  # noqa: F401 - whether it is there
+    except ImportError:
+        raise ConfigError("RapidFuzz is not installed.", "Run `pip install 'racto[pipelines-classifier]'`.") from None
 
 
 def _visible(character: str) -> str:

@@ -29,6 +29,7 @@ class Options:
     :param uncertain_label: What is chosen when no other label fits; the last of the list.
     :param case_sensitive: Whether labels that differ in capitals only are different answers.
     :raises InputError: no label, an empty or very long one, or one twice; or something is said of a label that is not there.
+    :raises ConfigError: RapidFuzz is not installed.
     """
 
     def __init__(
@@ -53,11 +54,7 @@ class Options:
         for label in (*self.descriptions, *self.examples):
             if label not in given:
                 raise unknown_name("label", label, given)
-
-    @cached_property
-    def matcher(self) -> Matcher:
-        """Reads an answer as one of the labels."""
-        return Matcher(self.labels, case_sensitive=self.case_sensitive)
+        self.matcher = Matcher(given, case_sensitive=case_sensitive)
 
     @property
     def ids(self) -> Mapping[str, str]:

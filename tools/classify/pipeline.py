@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack, get_args
 
@@ -17,6 +18,7 @@ from ...knowledge.prompts import RactoPrompt
 from ..asking import NOBODY, Memory, Share
 from .answers import ClassifierRateLimitExceededError, ClassifierResult, enum_of
 from .auditing import Audit
+from .batching import in_order
 from .keeping import Kept
 from .options import OptionList, Options, checked
 from .prompts import ConfidenceSource, Form, SelectionMode
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 OutputFormat = Literal["pydantic", "string", "dict"]
 Answer = ClassifierResult | str | dict[str, Any]
@@ -51,7 +54,7 @@ _KITS = {
 class Overrides(TypedDict, total=False):
     """What one call may have otherwise than its pipeline; see `ListClassifierPipeline.arun`."""
 
-    options: Sequence[str] | None
+    options: Sequence[str] | EllipsisType | None
     selection_mode: SelectionMode | None
     output_format: OutputFormat | None
     temperature: float | None
@@ -59,6 +62,19 @@ class Overrides(TypedDict, total=False):
     confidence_threshold: float | EllipsisType | None
     session_id: str | None
     user_id: str | None
+
+
+def _shows_those_of(owner: Callable[..., Any]) -> Callable[[F], F]:
+    """Makes a method whose `**overrides` are the keywords of `owner` say so: `help` and editors show each."""
+    keywords = [each for each in inspect.signature(owner).parameters.values() if each.kind is each.KEYWORD_ONLY]
+
+    def show(method: F) -> F:
+        signature = inspect.signature(method)
+        own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        method.__signature__ = signature.replace(parameters=[*own, *keywords])  # type: ignore[attr-defined]  # `inspect` reads it
+        return method
+
+    return show
 
 
 class ListClassifierPipeline:
@@ -235,7 +251,7 @@ class ListClassifierPipeline:
         self,
         user_query: str,
         *,
-        options: Sequence[str] | None = None,
+        options: Sequence[str] | EllipsisType | None = ...,
         selection_mode: SelectionMode | None = None,
         output_format: OutputFormat | None = None,
         temperature: float | None = None,
@@ -265,13 +281,14 @@ class ListClassifierPipeline:
         result = ClassifierResult(user_query=user_query, options_provided=[])
         user = user_id or self._user
         async with self._audit.call(result, user, session_id):
-            chosen = self._chosen(options)
+            chosen = self._chosen(None if isinstance(options, EllipsisType) else options)
             result.options_provided = list(chosen.labels)
             await self._classify(plan, chosen, result, user or NOBODY, session_id)
         if form == "pydantic":
             return result
         return result.as_string() if form == "string" else result.as_dict()
 
+    @_shows_those_of(arun)
     async def abatch_run(
         self,
         queries: Sequence[str],
@@ -290,26 +307,9 @@ class ListClassifierPipeline:
         most = CONCURRENCY if max_concurrency is None else max_concurrency
         if most < 1:
             raise InputError(f"max_concurrency={most}?", "Give 1 or more, or None.")
-        answers: list[Answer | None] = [None] * len(queries)
-        waiting, done = iter(enumerate(queries)), 0
+        return await in_order(queries, partial(self.arun, **overrides), most, progress)
 
-        async def work() -> None:
-            nonlocal done
-            for place, query in waiting:
-                answers[place] = await self.arun(query, **overrides)
-                done += 1
-                if progress is not None:
-                    progress(done, len(queries))
-
-        workers = [asyncio.ensure_future(work()) for _ in range(min(most, len(queries)))]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
-        return [answer for answer in answers if answer is not None]
-
+    @_shows_those_of(arun)
     async def _one_by_one(self, queries: Sequence[str], **overrides: Unpack[Overrides]) -> list[Answer]:
         """Classify several texts, one after the other; as `abatch_run` with a `max_concurrency` of 1."""
         return await self.abatch_run(queries, max_concurrency=1, **overrides)
@@ -363,6 +363,7 @@ class ListClassifierPipeline:
 class AsyncListClassifierPipeline(ListClassifierPipeline):
     """`ListClassifierPipeline` whose `run` is a coroutine."""
 
+    @_shows_those_of(ListClassifierPipeline.arun)
     async def run(self, user_query: str, **overrides: Unpack[Overrides]) -> Answer:  # type: ignore[override] # the specification's
         """As `arun`."""
         return await self.arun(user_query, **overrides)
