@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import re
 import subprocess
 import sys
 import threading
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 from racto.agents.caches import ExactMatchCache
 from racto.agents.semantic_cache import SemanticCache
+from racto.agents.telemetry import GatewayMetricsMiddleware
 from racto.knowledge.errors import (
     ConfigError,
     InputError,
@@ -364,6 +367,13 @@ def test_who_has_used_up_their_share_is_refused_before_the_model_is_asked() -> N
     assert isinstance(refused.value, RateLimitExceededError | RuntimeError)
     assert kit.asked == []
     assert result_of(pipeline).selected == ["Billing"]
+
+
+def test_tracer_and_metrics_hear_of_every_call_of_a_model() -> None:
+    metrics, heard = GatewayMetricsMiddleware(CollectorRegistry()), GatewayMetricsMiddleware(CollectorRegistry())
+    classify(Scripted("?", billing()), tracer=heard, metrics=metrics)
+    for told in (heard, metrics):
+        assert re.search(r'requests_total\{[^}]*model="script"[^}]*\} 2\.0', told.exposition()), told.exposition()
 
 
 def test_agreement_is_the_share_of_answers_that_say_so() -> None:
