@@ -209,6 +209,37 @@ def tuning_jobs(db: sqlite_utils.Database) -> None:
     )
 
 
+def classifications(db: sqlite_utils.Database) -> None:
+    """What texts were classified as, what a person said instead, and the models that were trained on it."""
+    db.execute(
+        """CREATE TABLE classifications (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            options TEXT NOT NULL, -- fingerprint of the set of labels
+            entry TEXT NOT NULL -- JSON
+        )"""
+    )
+    db.execute("CREATE INDEX classifications_options ON classifications (options, id)")
+    db.execute(
+        """CREATE TABLE classification_corrections (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            entry_id INTEGER NOT NULL,
+            options TEXT NOT NULL,
+            query TEXT NOT NULL,
+            label TEXT NOT NULL,
+            corrected_by TEXT NOT NULL,
+            corrected_at TEXT NOT NULL
+        )"""
+    )
+    db.execute("CREATE INDEX classification_corrections_options ON classification_corrections (options, id)")
+    db.execute(
+        """CREATE TABLE classifier_models (
+            options TEXT PRIMARY KEY,
+            model BLOB NOT NULL, -- arrays and JSON
+            trained_at TEXT NOT NULL
+        )"""
+    )
+
+
 MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (
     documents_and_pages,
     prompts,
@@ -221,6 +252,7 @@ MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (
     corpus_models,
     verified_queries,
     tuning_jobs,
+    classifications,
 )
 
 
