@@ -118,7 +118,7 @@ def read_jsonl(path: str | Path, provider: str = "openai") -> Iterator[RactoTrai
                 example = shape.read(dict(json.loads(line)))
             except InputError as error:
                 raise InputError(f"Line {number} of {Path(path).name}: {error.message}", error.hint) from None
-            except (ValueError, TypeError, AttributeError):  # no JSON, or of another shape than any record
+            except (ValueError, TypeError, AttributeError, LookupError):  # no JSON, or of another shape than any record
                 hint = f"Write one JSON object of the format {provider} to a line."
                 raise InputError(f"Line {number} of {Path(path).name} is no such record.", hint) from None
             yield example

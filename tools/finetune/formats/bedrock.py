@@ -90,12 +90,11 @@ def read(record: dict[str, Any]) -> RactoTrainingExample:
 
 
 def _read_tool(found: dict[str, Any]) -> dict[str, Any]:
-    match found:
-        case {"toolSpec": {"inputSchema": {"json": parameters}, **spec}}:
-            return {**spec, "parameters": parameters}
-        case {"toolSpec": dict(spec)}:
-            return spec
-    raise wrong("a tool has no toolSpec")
+    if not isinstance(found.get("toolSpec"), dict):
+        raise wrong("a tool has no toolSpec")
+    spec = dict(found["toolSpec"])
+    schema = spec.pop("inputSchema", None)
+    return spec if schema is None else {**spec, "parameters": schema["json"]}
 
 
 def _turns(found: dict[str, Any]) -> list[RactoTrainingMessage]:

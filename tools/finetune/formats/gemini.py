@@ -111,8 +111,10 @@ class _Reader:
                     pieces.append(text)
                 case {"inlineData": {"mimeType": str(kind), "data": str(data)}}:
                     pieces.append(from_base64(kind, data))
-                case {"functionCall": {"name": str(name), **given}}:
-                    calls.append(self._call(name, given.get("args") or {}))
+                case {"functionCall": {"name": str(name), "args": dict(arguments)}}:
+                    calls.append(self._call(name, arguments))
+                case {"functionCall": {"name": str(name)}}:
+                    calls.append(self._call(name, {}))
                 case {"functionResponse": {"name": str(name), "response": response}}:
                     results.append(self._result(name, response))
                 case _:
