@@ -13,7 +13,7 @@ from racto.tools.classify.cascade import Sampled, cascade_report
 from racto.tools.classify.history import History
 from racto.tools.classify.local_model import LocalClassifier, train
 from racto.tools.classify.report import NONE, confusion_drawing, confusion_picture, history_report, report
-from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+from sklearn.metrics import accuracy_score, precision_recall_fscore_support  # type: ignore[import-untyped]  # no stubs
 
 LABELS = ["billing", "shipping"]
 THINGS = ["parcel", "order", "box", "letter", "card", "bag"]
@@ -69,7 +69,8 @@ def test_the_report_is_of_what_people_said(tmp_path: Path) -> None:
     history.correct(history.log(entry("b", "billing", sure=0.9)), "billing", "ada")
     history.log(entry("c", "billing"))
     made = history_report(history, LABELS)
-    assert (made.texts, made.accuracy, made.ece) == (2, 0.5, pytest.approx(0.4))
+    assert (made.texts, made.accuracy) == (2, 0.5)
+    assert made.ece == pytest.approx(0.4)
     assert made.confusions == {("shipping", "billing"): 1, ("billing", "billing"): 1}
 
 
@@ -94,7 +95,8 @@ def test_what_local_answers_saved_and_whether_the_models_agree(local: LocalClass
     made = cascade_report(history, LABELS, local, dollars_per_call=0.01)
     assert (made.answered, made.local, made.share) == (6, 3, 0.5)
     assert (made.compared, made.agreement) == (2, 0.5)
-    assert (made.tokens_saved, made.dollars_saved) == (600, pytest.approx(0.03))
+    assert made.tokens_saved == 600
+    assert made.dollars_saved == pytest.approx(0.03)
     assert made.warnings == []
     assert cascade_report(history, LABELS, local).dollars_saved is None
 

@@ -222,7 +222,7 @@ def _weighed(found: list[str], vocabulary: dict[str, int], idf: NDArray[Any]) ->
 
 def _matrix(read: list[list[str]], vocabulary: dict[str, int], idf: NDArray[Any]) -> Any:
     import numpy as np
-    from scipy.sparse import csr_matrix
+    from scipy.sparse import csr_matrix  # type: ignore[import-untyped]  # it has no stubs
 
     ends, places, values = [0], [], []
     for found in read:
@@ -240,7 +240,7 @@ def _fitted(
     import numpy as np
 
     try:
-        from sklearn.svm import LinearSVC
+        from sklearn.svm import LinearSVC  # type: ignore[import-untyped]  # it has no stubs
     except ImportError:
         raise ConfigError(
             "Training a classifier needs scikit-learn.", "Install it: pip install 'racto[classify]'"
