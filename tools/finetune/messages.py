@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Literal, get_args
 
 from ...knowledge.errors import InputError
@@ -45,21 +46,18 @@ class RactoTrainingMessage:
 
     def to_openai(self) -> dict[str, Any]:
         """The message as OpenAI's chat completions take it; a list of content parts when it has attachments."""
-        from .formats.openai import message
-
-        return message(self)
+        written: dict[str, Any] = _form("openai").message(self)
+        return written
 
     def to_anthropic(self) -> dict[str, Any]:
         """The message as Anthropic's messages take it."""
-        from .formats.anthropic import message
-
-        return message(self)
+        written: dict[str, Any] = _form("anthropic").message(self)
+        return written
 
     def to_gemini_parts(self) -> list[dict[str, Any]]:
         """The parts of Gemini's content that hold the attachments, the text and the calls."""
-        from .formats.gemini import parts
-
-        return parts(self)
+        written: list[dict[str, Any]] = _form("gemini").parts(self)
+        return written
 
 
 @dataclass(slots=True)
@@ -113,20 +111,23 @@ class RactoTrainingExample:
 
     def to_openai_dict(self) -> dict[str, Any]:
         """OpenAI's record: `messages`, or `input`, `preferred_output` and `non_preferred_output` of a preference."""
-        return self._written("openai")
+        record: dict[str, Any] = _form("openai").write(self)
+        return record
 
     def to_anthropic_dict(self) -> dict[str, Any]:
         """Anthropic's record, as Claude on Bedrock is tuned with: `messages`, and `system` when there is one."""
-        return self._written("anthropic")
+        record: dict[str, Any] = _form("anthropic").write(self)
+        return record
 
     def to_gemini_dict(self) -> dict[str, Any]:
         """Vertex AI's record: `contents`, and `systemInstruction` when there is one. The form `gemini_text` is the older one."""
-        return self._written("gemini")
+        record: dict[str, Any] = _form("gemini").write(self)
+        return record
 
-    def _written(self, provider: str) -> dict[str, Any]:
-        from .formats import form
 
-        return form(provider).write(self)
+def _form(name: str) -> Any:
+    """A module of `formats`, found by its name: those are made of examples, and not the other way round."""
+    return import_module(f".formats.{name}", __package__)
 
 
 def _system(text: str) -> list[RactoTrainingMessage]:
