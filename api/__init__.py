@@ -119,6 +119,13 @@ if TYPE_CHECKING:
         ToolCallResult,
     )
     from racto.server.mcp import MCPServerConfig, RactoMCPServer
+    from racto.tools.classify.answers import (
+        AuditEntry,
+        ClassifierRateLimitExceededError,
+        ClassifierResult,
+        ClassifierUsage,
+    )
+    from racto.tools.classify.pipeline import AsyncListClassifierPipeline, ListClassifierPipeline
     from racto.tools.sql.answers import PipelineUsage, SQLAnalystResult
     from racto.tools.sql.charts.spec import ChartSpec
     from racto.tools.sql.pipeline import AsyncSQLAnalystPipeline, SQLAnalystPipeline
@@ -234,6 +241,8 @@ _HOMES = {
         "ToolCallResult",
     ),
     "server.mcp": ("MCPServerConfig", "RactoMCPServer"),
+    "tools.classify.answers": ("AuditEntry", "ClassifierRateLimitExceededError", "ClassifierResult", "ClassifierUsage"),
+    "tools.classify.pipeline": ("AsyncListClassifierPipeline", "ListClassifierPipeline"),
     "tools.sql.answers": ("PipelineUsage", "SQLAnalystResult"),
     "tools.sql.charts.spec": ("ChartSpec",),
     "tools.sql.pipeline": ("AsyncSQLAnalystPipeline", "SQLAnalystPipeline"),
@@ -248,7 +257,9 @@ __all__ = [
     "AccessError",
     "AnthropicDeveloperKit",
     "AnthropicLLMKit",
+    "AsyncListClassifierPipeline",
     "AsyncSQLAnalystPipeline",
+    "AuditEntry",
     "BaseEmbedder",
     "BaseLLMAdapter",
     "BaseProcessor",
@@ -268,6 +279,9 @@ __all__ = [
     "Chunk",
     "ChunkMetadata",
     "CircuitOpenError",
+    "ClassifierRateLimitExceededError",
+    "ClassifierResult",
+    "ClassifierUsage",
     "ConfigError",
     "ConflictError",
     "ConnectionLostError",
@@ -300,6 +314,7 @@ __all__ = [
     "Library",
     "LimitError",
     "Link",
+    "ListClassifierPipeline",
     "LocalNLI",
     "MCPServerConfig",
     "MalformedResponseError",

@@ -19,6 +19,7 @@ SEEDS = {
     "chunkers do not know each other": ("knowledge/chunking/fixed.py", "from . import recursive as _recursive"),
     "stores do not know each other": ("knowledge/stores/memory.py", "from . import sqlite as _sqlite"),
     "database engines do not know each other": ("tools/sql/engines/sqlite.py", "from . import mysql as _mysql"),
+    "tuners do not know each other": ("tools/finetune/tuners/together.py", "from . import bedrock as _bedrock"),
     "providers do not know each other": ("agents/providers/voyage.py", "from . import ollama as _ollama"),
     "no cycles": ("knowledge/errors.py", "from . import database as _database"),
     "the protocol stays in the server room": ("agents/calls.py", "import mcp as _mcp"),
