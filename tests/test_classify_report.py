@@ -13,7 +13,7 @@ from racto.tools.classify.cascade import Sampled, cascade_report
 from racto.tools.classify.history import History
 from racto.tools.classify.local_model import LocalClassifier, train
 from racto.tools.classify.report import NONE, confusion_drawing, confusion_picture, history_report, report
-from sklearn.metrics import accuracy_score, precision_recall_fscore_support  # type: ignore[import-untyped]  # no stubs
+from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 LABELS = ["billing", "shipping"]
 THINGS = ["parcel", "order", "box", "letter", "card", "bag"]

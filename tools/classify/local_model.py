@@ -240,7 +240,7 @@ def _fitted(
     import numpy as np
 
     try:
-        from sklearn.svm import LinearSVC  # type: ignore[import-untyped]  # it has no stubs
+        from sklearn.svm import LinearSVC
     except ImportError:
         raise ConfigError(
             "Training a classifier needs scikit-learn.", "Install it: pip install 'racto[classify]'"
