@@ -126,6 +126,11 @@ if TYPE_CHECKING:
         ClassifierUsage,
     )
     from racto.tools.classify.pipeline import AsyncListClassifierPipeline, ListClassifierPipeline
+    from racto.tools.finetune.dataset import RactoDataset
+    from racto.tools.finetune.messages import RactoTrainingExample, RactoTrainingMessage
+    from racto.tools.finetune.tuners.anthropic import AnthropicFineTuner
+    from racto.tools.finetune.tuners.gemini import GeminiFineTuner
+    from racto.tools.finetune.tuners.openai import OpenAIFineTuner
     from racto.tools.sql.answers import PipelineUsage, SQLAnalystResult
     from racto.tools.sql.charts.spec import ChartSpec
     from racto.tools.sql.pipeline import AsyncSQLAnalystPipeline, SQLAnalystPipeline
@@ -243,6 +248,11 @@ _HOMES = {
     "server.mcp": ("MCPServerConfig", "RactoMCPServer"),
     "tools.classify.answers": ("AuditEntry", "ClassifierRateLimitExceededError", "ClassifierResult", "ClassifierUsage"),
     "tools.classify.pipeline": ("AsyncListClassifierPipeline", "ListClassifierPipeline"),
+    "tools.finetune.dataset": ("RactoDataset",),
+    "tools.finetune.messages": ("RactoTrainingExample", "RactoTrainingMessage"),
+    "tools.finetune.tuners.anthropic": ("AnthropicFineTuner",),
+    "tools.finetune.tuners.gemini": ("GeminiFineTuner",),
+    "tools.finetune.tuners.openai": ("OpenAIFineTuner",),
     "tools.sql.answers": ("PipelineUsage", "SQLAnalystResult"),
     "tools.sql.charts.spec": ("ChartSpec",),
     "tools.sql.pipeline": ("AsyncSQLAnalystPipeline", "SQLAnalystPipeline"),
@@ -256,6 +266,7 @@ __all__ = [
     "NLP",
     "AccessError",
     "AnthropicDeveloperKit",
+    "AnthropicFineTuner",
     "AnthropicLLMKit",
     "AsyncListClassifierPipeline",
     "AsyncSQLAnalystPipeline",
@@ -305,6 +316,7 @@ __all__ = [
     "FileReaderRegistry",
     "FinishReason",
     "Gateway",
+    "GeminiFineTuner",
     "GoogleDeveloperKit",
     "GoogleLLMKit",
     "HuggingFaceDeveloperKit",
@@ -329,6 +341,7 @@ __all__ = [
     "NoTextError",
     "OllamaDeveloperKit",
     "OpenAIDeveloperKit",
+    "OpenAIFineTuner",
     "OpenAILLMKit",
     "OverloadedError",
     "PageEntry",
@@ -346,6 +359,7 @@ __all__ = [
     "QueryError",
     "QueryRefusedError",
     "RAGResponse",
+    "RactoDataset",
     "RactoError",
     "RactoFile",
     "RactoGatewayAPIError",
@@ -355,6 +369,8 @@ __all__ = [
     "RactoMCPServer",
     "RactoPrompt",
     "RactoRAG",
+    "RactoTrainingExample",
+    "RactoTrainingMessage",
     "RateLimitConfig",
     "RateLimitExceededError",
     "RateLimitedError",

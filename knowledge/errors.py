@@ -35,7 +35,6 @@
         │   └── UnsupportedParameterError unsupported_parameter  the model does not take a parameter; has its name
         ├── ResponseModelValidationError  response_model       the answer was never what `response_model` asks
         ├── BatchError                    batch                a batch job has not ended yet, or ended without its results
-        ├── TuningError                   tuning               a fine-tuning job ended without a model
         ├── BudgetExceededError           budget_exceeded      the limit for the period is used up
         ├── UnknownPriceError             unknown_price        a budget is enforced and the price is not known
         └── CircuitOpenError              circuit_open         the provider failed too often lately (transient)
@@ -380,12 +379,6 @@ class BatchError(RactoGatewayError, RuntimeError):
     """A batch job has not ended yet, or ended without its results."""
 
     code = "batch"
-
-
-class TuningError(RactoGatewayError, RuntimeError):
-    """A fine-tuning job failed, was cancelled, or was never created."""
-
-    code = "tuning"
 
 
 class BudgetExceededError(RactoGatewayError):

@@ -20,6 +20,7 @@ from .vector_blocks import read_vectors
 TABLES = (
     "collections", "documents", "pages", "chunks", "stored_chunks", "prompt_versions", "template_versions", "contexts", "context_messages", "context_files",
     "usage", "budget_limits", "former_documents", "watched_folders", "verified_queries",
+    "classifications", "classification_corrections", "classifier_models", "tuning_jobs", "tuning_events",
 )  # fmt: skip
 """What cannot be made again from something else."""
 

@@ -15,7 +15,6 @@ from racto.knowledge.errors import (
     InputError,
     RactoGatewayAuthError,
     RactoGatewayError,
-    TuningError,
     UnknownNameError,
 )
 from racto.knowledge.files import RactoFile
@@ -26,7 +25,7 @@ from racto.tools.finetune.messages import RactoTrainingExample, RactoTrainingMes
 from racto.tools.finetune.tuners import TUNERS, tuner_class
 from racto.tools.finetune.tuners.anthropic import AnthropicFineTuner
 from racto.tools.finetune.tuners.openai import OpenAIFineTuner
-from racto.tools.finetune.tuners.tuner import FineTuner, Order
+from racto.tools.finetune.tuners.tuner import FineTuner, Order, TuningError
 
 from tests.dialects import KEY, PNG
 from tests.dialects.tuning import MODEL, REASON, OpenAITuning, TuningServer

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 from ....agents.providers.exchange import Key
 from ....agents.providers.wire import Dialect
-from ....knowledge.errors import ConfigError, ModelNotAvailableError, RactoGatewayAPIError, TuningError
+from ....knowledge.errors import ConfigError, ModelNotAvailableError, RactoGatewayAPIError
 from .common import CommonFineTuner
 from .line import Line, sized
-from .tuner import Method, Order, RemoteJob, Sleep, State
+from .tuner import Method, Order, RemoteJob, Sleep, State, TuningError
 
 URL = "https://api.fireworks.ai/v1"
 DIRECT_BYTES = 150_000_000

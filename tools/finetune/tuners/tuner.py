@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from ....knowledge.edge import blocking
-from ....knowledge.errors import InputError, MalformedResponseError, RactoGatewayError, TuningError
+from ....knowledge.errors import InputError, MalformedResponseError, RactoGatewayError
 from .. import capabilities
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ OPEN: frozenset[State] = frozenset({"queued", "running", "unknown"})
 Sleep = Callable[[float], Awaitable[object]]
 _MOST_PROBLEMS = 5
 _MOST_FAILURES = 20  # polls in a row
+
+
+class TuningError(RactoGatewayError, RuntimeError):
+    """A fine-tuning job failed, was cancelled, or was never created."""
+
+    code = "tuning"
 
 
 @dataclass(frozen=True, slots=True)
