@@ -45,7 +45,7 @@ _CODED_WIDTH = 128
 """Numbers from which on a vector has a code: shorter ones have too few bits to tell them apart, and are quickly compared."""
 _REMEMBERED = 16  # spaces
 _LEARNT_FROM = 20_000  # vectors of which the centre is the mean
-_EASY = 100_000
+_EASY = 160_000
 """Vectors among which the first candidates are enough; among ten times as many, two and a half times as many candidates are, among half as many three quarters."""
 
 
