@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from racto.knowledge.vocabulary import ChatConfig, LLMResponse
 from racto.tools.classify.answers import ClassifierResult
 from racto.tools.classify.pipeline import ListClassifierPipeline
 
+from tests.analyst import Scripted
+
 SUPPORT = ["Billing", "Technical Support", "Sales"]
 
+__all__ = ["SUPPORT", "Reply", "Scripted", "classify", "result_of"]
+
 Reply = str | Mapping[str, Any] | Exception
-
-
-class Scripted:
-    """A kit that answers the next of a list, or what a function makes of the call. It keeps what it was asked."""
-
-    provider = "scripted"
-    model = "script"
-
-    def __init__(self, *answers: Reply, each: Callable[[ChatConfig], Reply] | None = None) -> None:
-        self._answers = iter(answers)
-        self._each = each
-        self.asked: list[ChatConfig] = []
-
-    async def achat(self, config: ChatConfig) -> LLMResponse:
-        """The next answer."""
-        self.asked.append(config)
-        answer = self._each(config) if self._each else next(self._answers)
-        if isinstance(answer, Exception):
-            raise answer
-        text = answer if isinstance(answer, str) else json.dumps(answer)
-        usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
-        return LLMResponse(content=text, usage=usage, provider="scripted", model="script")
 
 
 def classify(kit: Any, text: str = "My invoice is wrong", **settings: Any) -> ClassifierResult:
