@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _FILES = {".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson"}
 """What DuckDB reads as a table."""
 _DUCKDB = {".duckdb", ".ddb"}
-_ENGINES = {"sqlite": "SQLite", "duckdb": "DuckDB", "postgresql": "PostgreSQL", "mysql": "MySQL"}
+_ENGINES = {"sqlite": "SQLite", "duckdb": "DuckDB", "postgresql": "PostgreSQL", "mysql": "MySQL or MariaDB"}
 
 
 def databases(settings: Settings) -> Databases:

@@ -22,11 +22,14 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_environment_names_databases_by_address(monkeypatch: pytest.MonkeyPatch, config: Path) -> None:
     config.write_text("")
-    monkeypatch.setenv("RACTO_SQL_DATABASES", "shop=/data/shop.db, sales=postgresql://me@box/sales?sslmode=require")
+    monkeypatch.setenv(
+        "RACTO_SQL_DATABASES",
+        "shop=/data/shop.db, sales=postgresql://me@box/sales?sslmode=require, old=mariadb://me@box/old",
+    )
     settings = load().settings
     assert settings.sql_databases["shop"].url == "/data/shop.db"
     listed = [(one.name, one.engine) for one in databases(settings).listed]
-    assert listed == [("shop", "SQLite"), ("sales", "PostgreSQL")]
+    assert listed == [("shop", "SQLite"), ("sales", "PostgreSQL"), ("old", "MySQL or MariaDB")]
 
 
 def test_the_settings_are_shown_with_each_database_as_its_address(
