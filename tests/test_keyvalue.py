@@ -283,6 +283,14 @@ async def test_a_time_to_live_that_is_none_is_refused(store: KeyValue, ttl: floa
     assert await store.keys() == []
 
 
+async def test_an_item_for_what_is_no_list_changes_nothing_of_it(place: Place, store: KeyValue) -> None:
+    await store.put("key", b"here")
+    with pytest.raises(ConflictError):
+        await store.append("key", b"item", ttl=10.0)
+    place.advance(50.0)
+    assert await store.get("key") == b"here"
+
+
 async def test_one_store_serves_several_event_loops(place: Place) -> None:
     shared = place.store()
     await shared.put("key", b"here")

@@ -43,6 +43,13 @@ elseif ARGV[4] ~= '' then redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
 else redis.call('SET', KEYS[1], ARGV[3]) end
 return 1
 """
+# A script and not MULTI, which would go on after a step that failed, and give what is no list a time to live.
+_APPEND = """
+redis.call('RPUSH', KEYS[1], ARGV[1])
+if ARGV[2] ~= '' then redis.call('LTRIM', KEYS[1], -ARGV[2], -1) end
+if ARGV[3] ~= '' then redis.call('PEXPIRE', KEYS[1], ARGV[3]) else redis.call('PERSIST', KEYS[1]) end
+return redis.call('LLEN', KEYS[1])
+"""
 
 
 class RedisServer:
@@ -187,17 +194,9 @@ class RedisKeyValue:
 
     def _append(self, key: str, item: bytes, *, keep: int | None = None, ttl: float | None = None) -> int:
         """Add to the end of a list, trim its beginning to `keep` items; the length after that."""
-        name = self._start + key
-        with self._server.asked(key, "a list") as client, client.pipeline(transaction=True) as steps:
-            steps.rpush(name, item)
-            if checked_keep(keep):
-                steps.ltrim(name, -(keep or 0), -1)
-            if milliseconds := _milliseconds(ttl):
-                steps.pexpire(name, milliseconds)
-            else:
-                steps.persist(name)
-            steps.llen(name)
-            return int(steps.execute()[-1])
+        most, milliseconds = checked_keep(keep) or "", _milliseconds(ttl) or ""
+        with self._server.asked(key, "a list") as client:
+            return int(client.eval(_APPEND, 1, self._start + key, item, most, milliseconds))
 
     def _items(self, key: str) -> list[bytes]:
         """The items of a list, the oldest first."""
