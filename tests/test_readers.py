@@ -420,7 +420,7 @@ def test_every_file_of_the_reader_collection_ends_in_a_document_or_a_clear_error
             assert all(answer.content[window.start : window.end].strip() for window in split(answer))
             outline(answer)
         else:
-            assert path.name in answer.message
+            assert path.name in answer.message or "Tesseract" in answer.message
             assert answer.hint
             refused[type(answer).__name__] += 1
     assert read >= 44
