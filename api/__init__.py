@@ -1,6 +1,7 @@
 """racto: a private, offline-capable MCP server and the typed parts under it.
 
-Every public name is imported on first use: `import racto` itself loads nothing else.
+Every public name is imported on first use: `import racto` itself loads nothing else. The file is as long as its list of names, which type checkers
+want to read twice.
 """
 
 from __future__ import annotations
